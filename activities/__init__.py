@@ -1,0 +1,1 @@
+"""The only writers: one PG call or one transaction each, never both. Running one twice changes nothing."""

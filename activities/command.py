@@ -1,0 +1,167 @@
+"""Deciding commands: the row that makes each happen once, the rule for each kind, and when it is finished."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID, uuid5
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.desk import Desk
+from activities.progress import refusal
+from activities.saving import Cause
+from contracts.command import Command, Reorder
+from contracts.order import ApplyCommand, NewOrder, PlaceOrder, Progress
+from contracts.rules import apply_body, skus_of
+from domain.errors import Problem, Rejected
+from domain.gateway import OperationKind, Outcome
+from domain.order import Order
+from domain.payment import UNRESOLVED
+from domain.reorder import again
+from domain.states import RefundStatus
+from queries.catalog import Shelf, load_shelf
+
+log = structlog.get_logger()
+
+_CLAIM = text(
+    """
+    INSERT INTO command (id, store_id, number, kind, status, actor, request_id, body, result, accepted_at)
+    VALUES (:id, :store, :number, :kind, 'accepted', :actor, :request_id, '{}', '{}', :now)
+    ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING decided_at
+    """
+)
+_DECIDE = text("UPDATE command SET decided_at = :now, result = CAST(:result AS jsonb) WHERE id = :id")
+_REFUSE = text(
+    "UPDATE command SET status = 'rejected', problem = CAST(:problem AS jsonb), decided_at = :now, finished_at = :now"
+    " WHERE id = :id AND decided_at IS NULL"
+)
+_FINISH = text(
+    """
+    UPDATE command c SET status = f.status, problem = f.problem, finished_at = :now
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(id uuid, status text, problem jsonb)
+     WHERE c.id = f.id AND c.status = 'accepted'
+    """
+)
+WAITING = UNRESOLVED - {Outcome.ACTION_REQUIRED}
+"""A command is finished when nothing it asked for waits for a PG; what waits for the customer is not the command's."""
+
+
+async def decide_command(
+    connection: AsyncConnection, desk: Desk, order: Order, request: ApplyCommand
+) -> tuple[Order, Shelf | None]:
+    """The order after a command, decided once by its id; a refusal is written on its row and changes nothing else."""
+    command = request.command
+    shelf = await _shelf(connection, order, command)
+    if await _claimed(connection, command, desk.now):
+        return order, shelf
+    catalog = shelf.skus if shelf else {}
+    try:
+        async with connection.begin_nested():
+            after = await desk.decide(lambda moment: apply_body(order, command.id, command.body, catalog, moment))
+            cause = Cause(command.body.kind, command.actor, request.workflow_id, desk.now, command.id)
+            saved = await desk.save(order, after, cause)
+    except Rejected as no:
+        await refuse_command(connection, command, no.problem, desk.now)
+        return order, None
+    except IntegrityError as fence:
+        log.error("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
+        problem = Problem("storage_refused", "the database's own rules refuse this change; nothing was changed")
+        await refuse_command(connection, command, problem, desk.now)
+        return order, None
+    result = json.dumps(_result(order, saved, command), default=str)
+    await connection.execute(_DECIDE, {"id": command.id, "result": result, "now": desk.now})
+    return saved, shelf
+
+
+async def refuse_command(
+    connection: AsyncConnection, command: Command, problem: Problem, now: datetime
+) -> Progress:
+    """Write a refusal on the command's row."""
+    await _claimed(connection, command, now)
+    parameters = {"id": command.id, "problem": json.dumps(asdict(problem), default=str), "now": now}
+    await connection.execute(_REFUSE, parameters)
+    return refusal(problem)
+
+
+async def _claimed(connection: AsyncConnection, command: Command, now: datetime) -> bool:
+    """True if the command has been decided before. Its row is there from now on, however the command came."""
+    claim = {
+        "id": command.id,
+        "store": command.store,
+        "number": command.number,
+        "kind": command.body.kind,
+        "actor": command.actor,
+        "request_id": command.request_id,
+        "now": now,
+    }
+    return (await connection.execute(_CLAIM, claim)).scalar() is not None
+
+
+async def finish_commands(
+    connection: AsyncConnection, before: Order, after: Order, now: datetime, *, decided: Command | None = None
+) -> None:
+    """Give their final status to the commands whose last operation has just ended."""
+    was_open = {o.command_id for o in before.operations if o.outcome in WAITING}
+    is_open = {o.command_id for o in after.operations if o.outcome in WAITING}
+    ended = {c for c in was_open - is_open if c}
+    if decided and decided.id not in is_open:
+        ended.add(decided.id)
+    if not ended:
+        return
+    rows = []
+    for command_id in sorted(ended):
+        problem = _failure(after, command_id)
+        status = "failed" if problem else "applied"
+        rows.append({"id": str(command_id), "status": status, "problem": asdict(problem) if problem else None})
+    await connection.execute(_FINISH, {"rows": json.dumps(rows), "now": now})
+
+
+def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrder | None:
+    """The order that "buy again" starts; the same each time it is asked, so that it starts once."""
+    body = command.body
+    if not isinstance(body, Reorder) or body.reorder != "again" or not body.new_number or shelf is None:
+        return None
+    place = PlaceOrder(
+        id=uuid5(command.id, "again"),
+        actor=command.actor,
+        checkout=again(order, body.items, shelf.skus),
+        request_id=command.request_id,
+    )
+    return NewOrder(body.new_number, place)
+
+
+async def _shelf(connection: AsyncConnection, order: Order, command: Command) -> Shelf | None:
+    wanted = skus_of(order, command.body)
+    return await load_shelf(connection, order.store_id, wanted) if wanted else None
+
+
+def _result(before: Order, after: Order, command: Command) -> dict[str, object]:
+    """What the command made, for whoever asked: ids of refunds, sections, shipments, requests, the new order."""
+    made: dict[str, object] = {}
+    for name in ("refunds", "shipments", "payments", "requests"):
+        old = {e.id for e in getattr(before, name)}
+        new = [str(e.id) for e in getattr(after, name) if e.id not in old]
+        if new:
+            made["payment_requests" if name == "requests" else name] = new
+    sections = [s.number for s in after.sections if s.number not in {o.number for o in before.sections}]
+    if sections:
+        made["sections"] = sections
+    if isinstance(command.body, Reorder) and command.body.new_number:
+        made["order"] = command.body.new_number
+    return made
+
+
+def _failure(order: Order, command_id: UUID) -> Problem | None:
+    """Why what a command asked for did not come about."""
+    for operation in order.operations:
+        if operation.command_id != command_id or operation.outcome is not Outcome.DECLINED:
+            continue
+        if operation.kind in {OperationKind.CAPTURE, OperationKind.VOID}:
+            return Problem("gateway_declined", f"{operation.kind} was declined: {operation.detail or 'no reason given'}")
+    for refund in order.refunds:
+        if refund.command_id == command_id and refund.status is RefundStatus.PARTIALLY_EXECUTED:
+            return Problem("refund_incomplete", "no payment is left that could take the rest; a person must decide")
+    return None

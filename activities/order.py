@@ -1,0 +1,183 @@
+"""The steps of an order: open, read, decide a command, record an answer, expire. Each one transaction."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+from typing_extensions import override
+from uuid_utils.compat import uuid7
+
+from activities.command import decide_command, finish_commands, new_order_of, refuse_command
+from activities.desk import Desk, utc_now
+from activities.progress import progress_of, refusal
+from activities.saving import Cause, lock_order
+from contracts.order import (
+    ApplyCommand,
+    OpenOrder,
+    OrderRef,
+    OrderSteps,
+    PlaceOrder,
+    Progress,
+    RecordAnswer,
+)
+from domain.checkout import Opening, open_order, quote
+from domain.errors import NumberTaken, Rejected, UnknownOrder
+from domain.gateway import Capabilities, Outcome
+from domain.order import Order
+from domain.recording import record
+from domain.states import RequestStatus
+from domain.taking import LIVE_REQUESTS, Moment, over
+from models.database import Database
+from queries.catalog import load_shelf
+from queries.order import load_order
+
+
+class OrderActivities(OrderSteps):
+    """Writes orders. ``capabilities`` by PG account: what the resolution of doubts may rely on."""
+
+    def __init__(self, database: Database, capabilities: Mapping[str, Capabilities]) -> None:
+        self._database = database
+        self._capabilities = capabilities
+
+    @override
+    @activity.defn
+    async def open_order(self, request: OpenOrder) -> Progress:
+        """Open the order, or find that it already is; a refusal leaves no trace but its number."""
+        try:
+            async with self._database.transaction() as connection:
+                return await self._open(connection, request)
+        except IntegrityError:
+            return await self._already_open(request)
+        except Rejected as no:
+            return refusal(no.problem)
+
+    @override
+    @activity.defn
+    async def read_order(self, request: OrderRef) -> Progress:
+        """Where the order stands. After a lost run, what may have been sent counts as unknown, not as unsent."""
+
+        def rule(order: Order, _: Moment) -> Order:
+            if not request.after_loss:
+                return order
+            doubtful = [o for o in order.operations if o.outcome is Outcome.INITIATED]
+            doubtful = [o for o in doubtful if not order.payment(o.payment_id).internal]
+            return order.put(*(replace(o, outcome=Outcome.UNKNOWN, tries=1) for o in doubtful)) if doubtful else order
+
+        return await self._change(request, "order_reopened", rule)
+
+    @override
+    @activity.defn
+    async def apply_command(self, request: ApplyCommand) -> Progress:
+        """Decide a command once; its row and its effect commit together."""
+        command = request.command
+        async with self._database.transaction() as connection:
+            try:
+                before = await lock_order(connection, command.store, command.number)
+            except UnknownOrder as no:
+                return await refuse_command(connection, command, no.problem, utc_now())
+            desk = self._desk(connection, before)
+            saved, shelf = await decide_command(connection, desk, before, request)
+            await finish_commands(connection, before, saved, desk.now, decided=command)
+            return progress_of(saved, self._capabilities, new_order=new_order_of(saved, command, shelf))
+
+    @override
+    @activity.defn
+    async def record_answer(self, request: RecordAnswer) -> Progress:
+        """Fold an answer in, and open what follows from it."""
+
+        def rule(order: Order, moment: Moment) -> Order:
+            return record(order, request.asked, order.operation(request.operation_id), request.answer, moment)
+
+        return await self._change(request.order, f"gateway_{request.asked}", rule)
+
+    @override
+    @activity.defn
+    async def expire_order(self, request: OrderRef) -> Progress:
+        """End the requests whose time is over; stock and money go back."""
+
+        def rule(order: Order, moment: Moment) -> Order:
+            for due in order.requests:
+                if due.status in LIVE_REQUESTS and due.due_at and due.due_at <= moment.now:
+                    order = over(order, order.request(due.id), RequestStatus.EXPIRED, moment)
+            return order
+
+        return await self._change(request, "payment_window_over", rule)
+
+    async def _change(self, ref: OrderRef, cause: str, rule: Callable[[Order, Moment], Order]) -> Progress:
+        try:
+            async with self._database.transaction() as connection:
+                return await change_order(connection, self._desk, ref, cause, rule, self._capabilities)
+        except UnknownOrder as no:
+            return refusal(no.problem)
+
+    async def _open(self, connection: AsyncConnection, request: OpenOrder) -> Progress:
+        place = request.place
+        wanted = [item.sku for section in place.checkout.sections for item in section.items]
+        shelf = await load_shelf(connection, request.store, wanted)
+        priced = quote(place.checkout, shelf.skus, currency=shelf.currency)
+        desk = Desk(
+            connection,
+            store=request.store,
+            currency=shelf.currency,
+            manual_capture=_needs_manual(place),
+            capabilities=self._capabilities,
+        )
+        opening = Opening(
+            order_id=uuid7(),
+            store_id=request.store,
+            number=request.number,
+            checkout_id=place.id,
+            now=desk.now,
+            expires_at=desk.now + timedelta(seconds=shelf.payment_window_seconds),
+            new_id=uuid7,
+        )
+        order = await desk.decide(lambda _: open_order(place.checkout, priced, opening))
+        cause = Cause("checkout", place.actor, request.workflow_id, desk.now, place.id)
+        return progress_of(await desk.save(None, order, cause), self._capabilities)
+
+    async def _already_open(self, request: OpenOrder) -> Progress:
+        """The row is there: by an earlier run of this step, or the number is another order's."""
+        async with self._database.reading() as connection:
+            try:
+                order = await load_order(connection, request.store, request.number)
+            except UnknownOrder:
+                taken = NumberTaken(f"checkout {request.place.id} has already become another order")
+                return refusal(taken.problem)
+        if order.checkout_id != request.place.id:
+            return refusal(NumberTaken(f"order number {request.number} is taken").problem)
+        return progress_of(order, self._capabilities)
+
+    def _desk(self, connection: AsyncConnection, order: Order) -> Desk:
+        return Desk(
+            connection,
+            store=order.store_id,
+            currency=order.currency,
+            manual_capture=order.capture != "automatic",
+            capabilities=self._capabilities,
+        )
+
+
+async def change_order(  # noqa: PLR0913 - a transaction's parts, named
+    connection: AsyncConnection,
+    open_desk: Callable[[AsyncConnection, Order], Desk],
+    ref: OrderRef,
+    cause: str,
+    rule: Callable[[Order, Moment], Order],
+    capabilities: Mapping[str, Capabilities],
+) -> Progress:
+    """Lock, apply a rule and what follows, save; the shape of every change that is not a command."""
+    before = await lock_order(connection, ref.store, ref.number)
+    desk = open_desk(connection, before)
+    after = await desk.decide(lambda moment: rule(before, moment))
+    saved = await desk.save(before, after, Cause(cause, "system", ref.workflow_id, desk.now))
+    await finish_commands(connection, before, saved, desk.now)
+    return progress_of(saved, capabilities)
+
+
+def _needs_manual(place: PlaceOrder) -> bool:
+    """Two PG accounts in one atomic payment: the first must be able to wait for the second."""
+    external = [p for p in place.checkout.payments if p.method != "points"]
+    return place.checkout.capture != "automatic" or len(external) > 1

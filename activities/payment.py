@@ -1,0 +1,38 @@
+"""The one step that speaks to a PG. What it cannot prove it calls unknown; it never raises about money."""
+
+from collections.abc import Mapping
+
+import structlog
+from temporalio import activity
+from typing_extensions import override
+
+from contracts.payment import PaymentSteps
+from domain.gateway import Answer, Call, Evidence, Outcome
+from gateways.gateway import Gateway, MisconfiguredGateway
+
+log = structlog.get_logger()
+
+
+class PaymentActivities(PaymentSteps):
+    """Calls PG accounts by name."""
+
+    def __init__(self, gateways: Mapping[str, Gateway]) -> None:
+        self._gateways = gateways
+
+    @override
+    @activity.defn
+    async def call_gateway(self, call: Call) -> Answer:
+        """One keyed call. Bad credentials mean that nothing was executed, and that a person must act: logged as error."""
+        try:
+            answer = await self._gateways[call.account].perform(call)
+        except MisconfiguredGateway as wrong:
+            log.error("gateway.misconfigured", account=call.account, operation=call.kind.value, reason=str(wrong))
+            return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail=f"misconfigured: {wrong}"))
+        log.info(
+            "gateway.answered",
+            account=call.account,
+            operation=call.kind.value,
+            merchant_ref=call.merchant_ref,
+            outcome=answer.outcome.value,
+        )
+        return answer

@@ -1,0 +1,91 @@
+"""What a workflow is told after each step: where the order stands, and what is due."""
+
+from collections.abc import Mapping
+
+from contracts.order import NewOrder, Progress, SectionState
+from domain.cascade import OPEN_CHANGES, OPEN_REFUNDS
+from domain.errors import Problem
+from domain.gateway import Capabilities, OperationKind, Outcome
+from domain.order import Order
+from domain.payment import UNRESOLVED, Operation
+from domain.resolution import due_call
+from domain.section import CLOSED_SECTIONS
+from domain.states import OrderStatus, SectionStatus
+from domain.taking import LIVE_REQUESTS
+
+ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+
+
+def progress_of(
+    order: Order, capabilities: Mapping[str, Capabilities], *, new_order: NewOrder | None = None
+) -> Progress:
+    """The whole of what the order's and the sections' workflows need to go on."""
+    due = [o for o in order.operations if o.outcome in UNRESOLVED and not order.payment(o.payment_id).internal]
+    open_ends = (
+        order.in_flight
+        or any(c.status in OPEN_CHANGES for c in order.changes)
+        or any(r.status in OPEN_REFUNDS for r in order.refunds)
+        or any(s.status not in CLOSED_SECTIONS for s in order.sections)
+    )
+    return Progress(
+        status=order.status.value,
+        payment_status=order.payment_status.value,
+        version=order.version,
+        needs_attention=order.requires_review or order.has_unknown_payment,
+        closed=order.status in ENDED and not open_ends,
+        decided=not any(_undecided(o) for o in due),
+        waits_for=waits_for(order),
+        calls=tuple(due_call(order, o, capabilities[order.attempt(o.attempt_id).account]) for o in due),
+        sections=tuple(
+            SectionState(s.number, s.status in CLOSED_SECTIONS, s.status.value)
+            for s in order.sections
+            if s.status is not SectionStatus.AWAITING_PAYMENT
+        ),
+        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else None,
+        new_order=new_order,
+    )
+
+
+def refusal(problem: Problem) -> Progress:
+    """No order exists: the checkout was refused."""
+    return Progress(
+        status="refused",
+        payment_status="unpaid",
+        version=0,
+        needs_attention=False,
+        closed=True,
+        decided=True,
+        waits_for="nothing: the checkout was refused",
+        refused=problem,
+    )
+
+
+def _undecided(operation: Operation) -> bool:
+    """The customer's answer depends on it."""
+    if operation.kind is OperationKind.AUTHORIZE:
+        return operation.outcome in {Outcome.INITIATED, Outcome.UNKNOWN, Outcome.PENDING}
+    return operation.outcome is Outcome.INITIATED and operation.tries == 0
+
+
+def waits_for(order: Order) -> str:
+    """In plain words, for whoever opens the workflow in the Temporal UI."""
+    if order.requires_review:
+        return "a person: a payment or refund could not be settled automatically, see the order's timeline"
+    for operation in order.operations:
+        if operation.outcome in UNRESOLVED:
+            account = order.attempt(operation.attempt_id).account
+            if operation.outcome is Outcome.ACTION_REQUIRED:
+                return f"the customer, to confirm the payment at {account}"
+            return f"{account} to answer {operation.kind} of {operation.amount} {order.currency} ({operation.outcome})"
+    live = [r for r in order.requests if r.status in LIVE_REQUESTS]
+    if live:
+        left = sum(r.amount - r.paid for r in live)
+        until = f" until {order.expires_at:%Y-%m-%d %H:%M} UTC" if order.expires_at else ""
+        return f"the customer to pay {left} {order.currency}{until}"
+    held = [s.number for s in order.sections if s.status is SectionStatus.ON_HOLD]
+    if held:
+        return f"the holds of section {', '.join(map(str, held))} to be released"
+    moving = [s.number for s in order.sections if s.status is SectionStatus.OPEN]
+    if moving:
+        return f"section {', '.join(map(str, moving))} to be shipped and delivered"
+    return "nothing" if order.status in ENDED else f"the balance to be settled ({order.balance})"

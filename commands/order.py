@@ -1,0 +1,145 @@
+"""Placing an order: start its workflow with the checkout, and wait for the outcome as long as the client wants."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    Priority,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+
+from contracts.order import CheckoutAnswer, OrderInput, PlaceOrder
+from contracts.queues import OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS
+from domain.errors import NumberTaken, UnknownOrder
+from domain.number import DICE_SIDES, make_number, order_workflow_id
+from models.database import Database
+from queries.order import load_order
+from workflows.order import OrderWorkflow
+
+Dice = Callable[[], int]
+"""A throw: 0 <= n < `DICE_SIDES`."""
+
+
+def throw() -> int:
+    """A throw that nobody can guess."""
+    return secrets.randbelow(DICE_SIDES)
+
+
+def draw_number(timezone: str, *, dice: Dice = throw) -> str:
+    """A number of the store's local day. Uniqueness is not decided here but by Temporal and the database."""
+    return make_number(datetime.now(ZoneInfo(timezone)).date(), dice())
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What became of a checkout: its number, and the outcome, or None if it is not there yet (it goes on by itself)."""
+
+    number: str
+    answer: CheckoutAnswer | None
+
+
+async def place_order(  # noqa: PLR0913 - each part of the placement, named
+    client: Client,
+    database: Database,
+    store: str,
+    number: str,
+    place: PlaceOrder,
+    *,
+    wait: timedelta,
+    draw: Callable[[], Awaitable[str]],
+) -> Placed:
+    """Start the order once, whoever calls and however often, and wait up to ``wait`` for its outcome.
+
+    ``number`` is used first; a number that is taken is drawn again by ``draw`` (which must make it durable before it
+    returns), silently. Temporal out of reach raises its `RPCError`: nothing is lost, the same call may be repeated.
+    """
+    while True:
+        answer = await _start(client, database, store, number, place, wait=wait)
+        if answer is not None and answer.refused is not None and answer.refused.code == "number_taken":
+            number = await draw()
+            continue
+        return Placed(number, answer)
+
+
+async def _start(  # noqa: PLR0913 - one attempt of `place_order`, with all that it was given
+    client: Client, database: Database, store: str, number: str, place: PlaceOrder, *, wait: timedelta
+) -> CheckoutAnswer | None:
+    operation = WithStartWorkflowOperation(
+        OrderWorkflow.run,
+        OrderInput(store, number, place),
+        id=order_workflow_id(store, number),
+        task_queue=ORDERS,
+        id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=store),
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(OPMS_STORE, store), SearchAttributePair(OPMS_NUMBER, number)]
+        ),
+        static_summary=f"Order {number}",
+        static_details=f"Placed by {place.actor} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC.",
+    )
+    try:
+        answer: CheckoutAnswer = await client.execute_update_with_start_workflow(
+            "checkout",
+            str(place.id),
+            start_workflow_operation=operation,
+            id=str(place.id),
+            result_type=CheckoutAnswer,
+            rpc_timeout=wait,
+        )
+        return answer
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        return None
+    except WorkflowUpdateFailedError as failed:
+        return _refused(failed)
+    except WorkflowAlreadyStartedError:
+        return await _closed_outcome(client, database, store, number, place)
+
+
+def _refused(failed: WorkflowUpdateFailedError) -> CheckoutAnswer | None:
+    """The number is another checkout's; or the workflow ended before it could answer, and the database knows."""
+    cause = failed.cause
+    if isinstance(cause, ApplicationError) and cause.type == "number_taken":
+        return _taken()
+    return None
+
+
+async def _closed_outcome(
+    client: Client, database: Database, store: str, number: str, place: PlaceOrder
+) -> CheckoutAnswer:
+    """The workflow of this number has ended: as ours, with its outcome, or as another checkout's."""
+    async with database.reading() as connection:
+        try:
+            order = await load_order(connection, store, number)
+        except UnknownOrder:
+            return await _refused_outcome(client, store, number, place)
+    return CheckoutAnswer(order.status.value, order.version) if order.checkout_id == place.id else _taken()
+
+
+async def _refused_outcome(client: Client, store: str, number: str, place: PlaceOrder) -> CheckoutAnswer:
+    """No order was written: the checkout that drew this number was refused. Its history says whose it was."""
+    handle = client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(store, number))
+    async for event in handle.fetch_history_events(page_size=1):
+        payloads = event.workflow_execution_started_event_attributes.input.payloads
+        [start] = await client.data_converter.decode(payloads, [OrderInput])
+        if start.place is None or start.place.id != place.id:
+            return _taken()
+        break
+    return await handle.result()
+
+
+def _taken() -> CheckoutAnswer:
+    return CheckoutAnswer("refused", 0, NumberTaken("the number belongs to another checkout").problem)

@@ -1,0 +1,139 @@
+"""Commands: what staff and clients ask of a placed order. Durably accepted as signals, decided once, by command id.
+
+Every member of the union carries ``kind``: without it a union could come back from history as another member.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from domain.checkout import AskedPayment, Destination
+from domain.errors import Problem
+from domain.fulfillment import Pieces
+from domain.refund import AskedLeg, Policy
+from domain.reorder import Difference, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Pay:
+    """Pay an open payment request (again)."""
+
+    payments: tuple[AskedPayment, ...]
+    payment_request_id: UUID | None = None
+    kind: Literal["pay"] = "pay"
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Capture what is authorized; no amount: all that is left."""
+
+    payment_id: UUID | None = None
+    amount: int | None = None
+    kind: Literal["capture"] = "capture"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel pieces, a section, or (nothing named) the whole order."""
+
+    reason: str
+    items: tuple[Pieces, ...] = ()
+    section: int | None = None
+    kind: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """A parcel leaves a section."""
+
+    section: int
+    carrier: str
+    tracking_number: str
+    items: tuple[Pieces, ...] = ()
+    kind: Literal["ship"] = "ship"
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A parcel has arrived."""
+
+    section: int
+    shipment_id: UUID | None = None
+    items: tuple[Pieces, ...] = ()
+    kind: Literal["deliver"] = "deliver"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stop a section for a reason."""
+
+    section: int
+    reason: str
+    kind: Literal["hold"] = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Release one hold of a section."""
+
+    section: int
+    reason: str
+    kind: Literal["release"] = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class RefundMoney:
+    """Give money back for pieces, shipping or as an amount."""
+
+    reason: str
+    items: tuple[Pieces, ...] = ()
+    shipping: bool = False
+    amount: int | None = None
+    policy: Policy = "reverse"
+    legs: tuple[AskedLeg, ...] = ()
+    kind: Literal["refund"] = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class Reorder:
+    """Exchange, reship, or buy again. ``new_number`` is the number drawn for the new order of ``again``."""
+
+    reorder: Literal["exchange", "reship", "again"]
+    items: tuple[Wanted, ...] = ()
+    destination: Destination | None = None
+    difference: Difference = "collect"
+    policy: Literal["return_first", "ship_first"] = "return_first"
+    reason: str = ""
+    new_number: str | None = None
+    kind: Literal["reorder"] = "reorder"
+
+
+Body = Annotated[
+    Pay | Capture | Cancel | Ship | Deliver | Hold | Release | RefundMoney | Reorder, Field(discriminator="kind")
+]
+SECTION_COMMANDS = (Ship, Deliver, Hold, Release)
+"""Commands that a section's own workflow decides; all others are the order's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command with its identity: the same ``id`` twice is one effect. ``request_id`` ties it to the HTTP request."""
+
+    id: UUID
+    store: str
+    number: str
+    actor: str
+    body: Body
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a command: ``accepted`` (its money is still on the way), ``applied``, ``rejected``, ``failed``."""
+
+    command_id: UUID
+    status: Literal["accepted", "applied", "rejected", "failed"]
+    problem: Problem | None = None
+    result: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,169 @@
+"""The cascade: derived statuses of sections and order, always from the sum of items and amounts, never from labels.
+
+One pure function, run inside the transaction of every change (domain rules 4). The same order in gives itself out.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from domain.gateway import Outcome
+from domain.order import Order
+from domain.payment import HELD_TENDERS, Payment
+from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
+from domain.states import (
+    BalanceState,
+    ChangeStatus,
+    FulfillmentStatus,
+    ItemState,
+    OrderStatus,
+    PaidStatus,
+    RefundStatus,
+    ReturnState,
+    ReturnStatus,
+    SectionStatus,
+    TenderStatus,
+    move,
+)
+
+OPEN_CHANGES = frozenset({ChangeStatus.DRAFT, ChangeStatus.AWAITING_PAYMENT})
+OPEN_REFUNDS = frozenset({RefundStatus.REQUESTED, RefundStatus.PLANNED, RefundStatus.EXECUTING})
+
+
+def cascade(order: Order) -> Order:
+    """The order with every derived column computed anew."""
+    order = replace(order, sections=tuple(_section(order, s) for s in order.sections))
+    order = _sums(order)
+    net = order.captured - order.refunded
+    order = replace(
+        order,
+        fulfillment_status=fulfillment(order.items),
+        payment_status=paid_status(order.target, order.authorized - order.refunded, net, order.refunded),
+        return_status=returns(order.items),
+        balance=_balance(order, net),
+        has_unknown_payment=any(o.outcome is Outcome.UNKNOWN for o in order.operations),
+        requires_review=_requires_review(order),
+    )
+    return replace(order, status=_order_status(order))
+
+
+def fulfillment(items: Sequence[Item]) -> FulfillmentStatus:
+    """Where the goods are; canceled items count only if all are."""
+    states = {i.state for i in items if i.state is not ItemState.CANCELED}
+    if not states:
+        return FulfillmentStatus.CANCELED
+    arrived = {ItemState.DELIVERED, ItemState.LOST}
+    if ItemState.DELIVERED in states:
+        return FulfillmentStatus.DELIVERED if states <= arrived else FulfillmentStatus.PARTIALLY_DELIVERED
+    if states <= SHIPPED_ITEMS:
+        return FulfillmentStatus.SHIPPED
+    if states & SHIPPED_ITEMS:
+        return FulfillmentStatus.PARTIALLY_SHIPPED
+    return FulfillmentStatus.BACKORDERED if ItemState.BACKORDERED in states else FulfillmentStatus.UNFULFILLED
+
+
+def paid_status(target: int, authorized: int, captured: int, refunded: int) -> PaidStatus:
+    """Money against what is owed now; ``authorized`` and ``captured`` net of what went back."""
+    if captured > target:
+        return PaidStatus.OVERPAID
+    if captured == 0 and authorized <= 0:
+        return PaidStatus.REFUNDED if refunded > 0 else PaidStatus.UNPAID
+    if captured == target:
+        return PaidStatus.PARTIALLY_REFUNDED if refunded > 0 else PaidStatus.PAID
+    if captured > 0:
+        return PaidStatus.PARTIALLY_PAID
+    return PaidStatus.AUTHORIZED if authorized >= target else PaidStatus.PARTIALLY_AUTHORIZED
+
+
+def returns(items: Iterable[Item]) -> ReturnStatus:
+    """How far the way back is."""
+    items = [i for i in items if i.state is not ItemState.CANCELED]
+    states = {i.return_state for i in items}
+    if states & {ReturnState.APPROVED, ReturnState.RECEIVED}:
+        return ReturnStatus.IN_PROGRESS
+    if ReturnState.REQUESTED in states:
+        return ReturnStatus.REQUESTED
+    if ReturnState.ACCEPTED in states:
+        return ReturnStatus.RETURNED if states == {ReturnState.ACCEPTED} else ReturnStatus.PARTIALLY_RETURNED
+    return ReturnStatus.NONE
+
+
+def _section(order: Order, section: Section) -> Section:
+    items = order.section_items(section)
+    parts = [a for a in order.allocations if a.section_id == section.id]
+    owed = sum(i.paid - i.credited for i in items) + section.shipping_fee - section.shipping_credited
+    refunded = sum(a.refunded for a in parts)
+    captured = sum(a.captured for a in parts) - refunded
+    section = replace(
+        section,
+        fulfillment_status=fulfillment(items),
+        payment_status=paid_status(owed, sum(a.authorized for a in parts) - refunded, captured, refunded),
+        return_status=returns(items),
+    )
+    status = _section_status(section, items, held=bool(order.active_holds(section)))
+    return replace(section, status=move(section.status, status, what=f"section {section.number}"))
+
+
+def _section_status(section: Section, items: Sequence[Item], *, held: bool) -> SectionStatus:
+    if section.status in {SectionStatus.AWAITING_PAYMENT, SectionStatus.CANCELED, SectionStatus.EXPIRED}:
+        return section.status
+    if all(i.state is ItemState.CANCELED for i in items):
+        return SectionStatus.CANCELED
+    if all(i.state in CLOSED_ITEMS for i in items):
+        return SectionStatus.COMPLETED
+    return SectionStatus.ON_HOLD if held else SectionStatus.OPEN
+
+
+def _sums(order: Order) -> Order:
+    """Totals of the header, from what belongs to it."""
+    items, sections, payments = order.items, order.sections, order.payments
+    held = [p for p in payments if p.status in HELD_TENDERS or p.authorized]
+    return replace(
+        order,
+        items_total=sum(i.gross for i in items),
+        discount_total=sum(i.discount for i in items),
+        shipping_total=sum(s.shipping_fee for s in sections),
+        tax_included=sum(i.tax_included + i.shipping_tax for i in items),
+        total=sum(i.paid for i in items) + sum(s.shipping_fee for s in sections),
+        credited=sum(i.credited for i in items) + sum(s.shipping_credited for s in sections) + order.goodwill,
+        authorized=sum(p.authorized - p.voided for p in held),
+        captured=sum(p.captured for p in payments),
+        refunded=sum(p.refunded for p in payments),
+    )
+
+
+def _balance(order: Order, net: int) -> BalanceState:
+    if net == order.target:
+        return BalanceState.SETTLED
+    return BalanceState.CREDIT if net > order.target else BalanceState.DUE
+
+
+def _requires_review(order: Order) -> bool:
+    return any(_needs_person(p) for p in order.payments) or any(
+        r.status == RefundStatus.PARTIALLY_EXECUTED for r in order.refunds
+    )
+
+
+def _needs_person(payment: Payment) -> bool:
+    return payment.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED}
+
+
+def _order_status(order: Order) -> OrderStatus:
+    status = order.status
+    if status in {OrderStatus.PENDING_PAYMENT, OrderStatus.EXPIRED, OrderStatus.CANCELED}:
+        return status
+    statuses = {s.status for s in order.sections}
+    busy = (
+        order.in_flight
+        or any(c.status in OPEN_CHANGES for c in order.changes)
+        or any(r.status in OPEN_REFUNDS for r in order.refunds)
+        or order.balance is not BalanceState.SETTLED
+    )
+    if statuses <= CLOSED_SECTIONS:
+        if not busy and SectionStatus.COMPLETED not in statuses:
+            return move(status, OrderStatus.CANCELED, what="order") if status is not OrderStatus.COMPLETED else status
+        if not busy:
+            return move(status, OrderStatus.COMPLETED, what="order")
+    open_ones = statuses - CLOSED_SECTIONS - {SectionStatus.AWAITING_PAYMENT}
+    if open_ones == {SectionStatus.ON_HOLD} and status is not OrderStatus.COMPLETED:
+        return move(status, OrderStatus.ON_HOLD, what="order")
+    return move(status, OrderStatus.PLACED, what="order")

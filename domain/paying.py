@@ -1,0 +1,47 @@
+"""Paying an open request (again): new payments for what no live payment covers yet."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from domain.checkout import AskedPayment, new_payments
+from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, TotalMismatch
+from domain.order import Order
+from domain.payment import PaymentRequest
+from domain.taking import LIVE_REQUESTS, Moment
+
+
+def pay(
+    order: Order, request_id: UUID | None, asked: Sequence[AskedPayment], moment: Moment, *, command_id: UUID
+) -> Order:
+    """Add payments to a request. Their sum must be what is left; what may still be charged counts as covered (R1)."""
+    request = _open_request(order, request_id)
+    exposed = sum(p.exposed for p in order.tenders(request))
+    left = request.amount - exposed
+    total = sum(p.amount for p in asked)
+    figures = {"amount": request.amount, "covered": exposed, "left": left, "payments": total}
+    if total > left:
+        raise AmountExceeded(f"the payments add up to {total}, {left} is left to pay", figures=figures)
+    if order.payment_mode == "atomic" and total < left:
+        raise TotalMismatch(f"the payments add up to {total}, due is {left}", figures=figures)
+    return order.put(*new_payments(order, request, asked, new_id=moment.new_id, command_id=command_id))
+
+
+def _open_request(order: Order, request_id: UUID | None) -> PaymentRequest:
+    live = [r for r in order.requests if r.status in LIVE_REQUESTS]
+    if request_id:
+        request = order.request(request_id)
+        if request not in live:
+            raise IllegalTransition(
+                f"this payment request is {request.status}", figures={"from": request.status.value, "allowed": []}
+            )
+        return request
+    if not live:
+        raise IllegalTransition(
+            f"order {order.number} has no open payment request", figures={"from": order.status.value, "allowed": []}
+        )
+    if len(live) > 1:
+        raise Invalid(
+            "several payment requests are open; name one",
+            flaws=[Flaw("/payment_request_id", "ambiguous", ", ".join(str(r.id) for r in live))],
+        )
+    return live[0]

@@ -1,0 +1,202 @@
+"""What is asked for (requests), what pays it (payments, also called tenders), and each try at a PG (attempts).
+
+A payment's amounts are a fold over its operations: `0 <= refunded + refund_pending <= captured <= authorized`.
+All amounts are minor units of the order's currency.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain.gateway import OperationKind, Outcome
+from domain.states import LegStatus, RefundStatus, RequestStatus, TenderStatus, move
+
+INTERNAL_METHODS = frozenset({"points"})
+"""Methods that are paid out of our own ledger, in one transaction: never unknown."""
+
+UNRESOLVED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
+DEAD_TENDERS = frozenset({TenderStatus.DECLINED, TenderStatus.VOIDED, TenderStatus.EXPIRED, TenderStatus.CANCELED})
+HELD_TENDERS = frozenset({TenderStatus.AUTHORIZED, TenderStatus.PARTIALLY_CAPTURED, TenderStatus.CAPTURED})
+RELEASED_OUTCOMES = frozenset({Outcome.DECLINED, Outcome.NOT_EXECUTED})
+"""Outcomes of an authorization after which, and only after which, another attempt may be opened (R2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequest:
+    """What is asked for: an amount, for the whole order or one section, with a due time."""
+
+    id: UUID
+    order_id: UUID
+    scope: str
+    amount: int
+    status: RequestStatus
+    purpose: str
+    due_at: datetime | None
+    paid: int = 0
+    """What live tenders of this request have authorized or captured."""
+    section_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One leg that pays a request: a card, points ... ``token`` stands for the customer's instrument."""
+
+    id: UUID
+    order_id: UUID
+    request_id: UUID
+    position: int
+    method: str
+    amount: int
+    status: TenderStatus
+    token: str | None = None
+    authorized: int = 0
+    captured: int = 0
+    voided: int = 0
+    refunded: int = 0
+    refund_pending: int = 0
+    decline_category: str | None = None
+    decline_code: str | None = None
+    decline_message: str | None = None
+    decline_retry: str | None = None
+    action_kind: str | None = None
+    action_url: str | None = None
+    command_id: UUID | None = None
+
+    @property
+    def internal(self) -> bool:
+        """Paid out of our own ledger."""
+        return self.method in INTERNAL_METHODS
+
+    @property
+    def refundable(self) -> int:
+        """What may still be reserved for refunds."""
+        return self.captured - self.refunded - self.refund_pending
+
+    @property
+    def capturable(self) -> int:
+        """What is authorized and neither captured nor voided."""
+        return self.authorized - self.captured - self.voided
+
+    @property
+    def exposed(self) -> int:
+        """What the customer may be charged by it (R1): all of it until a release is proven."""
+        if self.status in DEAD_TENDERS:
+            return 0
+        if self.status in HELD_TENDERS:
+            return self.authorized - self.voided - self.refunded
+        return self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a payment at one gateway account. ``decision`` explains why that account (for people to read)."""
+
+    id: UUID
+    order_id: UUID
+    payment_id: UUID
+    position: int
+    account: str
+    merchant_ref: str
+    outcome: Outcome
+    created_at: datetime
+    reference: str | None = None
+    decision: dict[str, Any] | None = None
+    rule_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing asked of a PG for an attempt; committed as ``initiated`` before the first byte is sent (R3)."""
+
+    id: UUID
+    order_id: UUID
+    attempt_id: UUID
+    payment_id: UUID
+    kind: OperationKind
+    amount: int
+    key: str
+    outcome: Outcome
+    initiated_at: datetime
+    capture_now: bool = False
+    tries: int = 0
+    operation_ref: str | None = None
+    detail: str | None = None
+    section_id: UUID | None = None
+    leg_id: UUID | None = None
+    command_id: UUID | None = None
+    resolved_at: datetime | None = None
+    abandoning: bool = False
+    """Its request is over: neutralize it instead of waiting for success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Which part of a payment covers which section. Stored at payment, never recomputed from proportions."""
+
+    id: UUID
+    order_id: UUID
+    payment_id: UUID
+    section_id: UUID
+    amount: int
+    authorized: int = 0
+    captured: int = 0
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """An entitlement (what and why), planned into legs. ``kind``: refund, cancellation, exchange, release."""
+
+    id: UUID
+    order_id: UUID
+    kind: str
+    amount: int
+    returnable: int
+    """What of it goes back in money; the rest only lowers what is owed."""
+    reason: str
+    policy: str
+    status: RefundStatus
+    requested_at: datetime
+    command_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundLine:
+    """What a refund is for: pieces of an item, a section's shipping, or (neither) goodwill."""
+
+    id: UUID
+    order_id: UUID
+    refund_id: UUID
+    amount: int
+    quantity: int = 0
+    item_id: UUID | None = None
+    section_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One PG refund of one payment. It counts against the balance from the moment it is reserved."""
+
+    id: UUID
+    order_id: UUID
+    refund_id: UUID
+    payment_id: UUID
+    position: int
+    amount: int
+    status: LegStatus
+
+
+def tender(payment: Payment, status: TenderStatus) -> Payment:
+    """The payment in its next status; refuses what the table does not allow."""
+    return replace(payment, status=move(payment.status, status, what=f"payment ({payment.method})"))
+
+
+def merchant_ref(attempt_id: UUID) -> str:
+    """A reference that every PG accepts (6-40 of ``[A-Za-z0-9_-]``), unique per attempt."""
+    return f"op-{attempt_id.hex}"
+
+
+def operation_key(operation_id: UUID, kind: OperationKind) -> str:
+    """An idempotency key that every PG accepts (16-64 of ``[A-Za-z0-9_-]``): the same on every try of an operation."""
+    return f"{operation_id.hex}-{kind.value}"

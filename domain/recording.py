@@ -1,0 +1,199 @@
+"""Folding one answer of a PG into the order: operation, attempt, payment, allocation, refund leg.
+
+An operation that has its end is never changed again: a second answer is a no-op. Unknown stays unknown. An answer that
+differs from what was asked makes the payment ``conflicted``; the fence stays closed (R12).
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
+from domain.order import Order
+from domain.payment import (
+    UNRESOLVED,
+    Attempt,
+    Leg,
+    Operation,
+    Payment,
+    tender,
+)
+from domain.resolution import Ask, overdue
+from domain.states import LegStatus, TenderStatus, move
+from domain.taking import Moment, open_attempt, refold
+
+WAITING = {
+    Outcome.PENDING: TenderStatus.PROCESSING,
+    Outcome.ACTION_REQUIRED: TenderStatus.ACTION_REQUIRED,
+    Outcome.UNKNOWN: TenderStatus.UNKNOWN,
+}
+
+
+def record(order: Order, asked: Ask, operation: Operation, answer: Answer, moment: Moment) -> Order:
+    """The order after ``answer`` to ``asked`` about ``operation``."""
+    operation = order.operation(operation.id)
+    if operation.outcome not in UNRESOLVED:
+        return order
+    operation = _resolved(operation, asked, answer, moment.now)
+    order = order.put(operation)
+    match operation.kind:
+        case OperationKind.AUTHORIZE:
+            return _authorized(order, operation, answer, moment)
+        case OperationKind.CAPTURE:
+            return _captured(order, operation)
+        case OperationKind.VOID:
+            return _voided(order, operation)
+        case OperationKind.REFUND:
+            return _refunded(order, operation)
+        case OperationKind.LOOKUP | OperationKind.NEUTRALIZE:
+            return order
+
+
+def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -> Operation:
+    """The operation with what is now known of it; what an answer does not prove, it does not change."""
+    outcome, known = answer.outcome, operation.outcome
+    authorizing = operation.kind is OperationKind.AUTHORIZE
+    if asked is Ask.NEUTRALIZE:
+        outcome = Outcome.NOT_EXECUTED if outcome is Outcome.SUCCEEDED else Outcome.UNKNOWN
+    elif outcome is Outcome.NOT_EXECUTED and (asked is Ask.LOOKUP or known is not Outcome.INITIATED):
+        outcome = Outcome.UNKNOWN  # Not found may mean not yet, and this send proves nothing of the one before (R6, R7).
+    if answer.issues:
+        outcome = Outcome.UNKNOWN
+    if outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
+        outcome = known  # A lookup that failed does not make what the PG accepted any less known.
+    if outcome is Outcome.NOT_EXECUTED and not authorizing:
+        outcome = Outcome.INITIATED  # Money that must move will: sent again with the same key, after a pause.
+    reasons = [*(i.value for i in answer.issues), answer.evidence.detail, answer.decline.code if answer.decline else ""]
+    return replace(
+        operation,
+        outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
+        tries=operation.tries + 1,
+        operation_ref=answer.operation_ref or operation.operation_ref,
+        detail="; ".join(r for r in reasons if r) or operation.detail,
+        resolved_at=None if outcome in UNRESOLVED else now,
+    )
+
+
+def _authorized(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
+    attempt, payment = order.attempt(operation.attempt_id), order.payment(operation.payment_id)
+    attempt = replace(attempt, outcome=operation.outcome, reference=answer.reference or attempt.reference)
+    order = order.put(attempt)
+    match operation.outcome:
+        case Outcome.SUCCEEDED:
+            return _held(order, payment, operation)
+        case Outcome.DECLINED | Outcome.NOT_EXECUTED:
+            return _released(order, payment, attempt, operation, answer.decline, moment)
+        case waiting:
+            if answer.action:
+                payment = replace(payment, action_kind=answer.action.kind, action_url=answer.action.url)
+            return order.put(tender(payment, _waiting_as(payment, operation, waiting, answer, moment)))
+
+
+def _waiting_as(
+    payment: Payment, operation: Operation, outcome: Outcome, answer: Answer, moment: Moment
+) -> TenderStatus:
+    """How a payment without an end is shown; a conflict or a person's turn stays until there is one."""
+    if overdue(operation, moment.now):
+        return TenderStatus.MANUAL_REVIEW
+    if answer.issues:
+        return TenderStatus.CONFLICTED
+    keeps = payment.status in {TenderStatus.CONFLICTED, TenderStatus.MANUAL_REVIEW}
+    return payment.status if keeps else WAITING[outcome]
+
+
+def _held(order: Order, payment: Payment, operation: Operation) -> Order:
+    captured = operation.amount if operation.capture_now else 0
+    status = TenderStatus.CAPTURED if captured else TenderStatus.AUTHORIZED
+    payment = replace(payment, authorized=operation.amount, captured=captured, action_kind=None, action_url=None)
+    return order.put(tender(payment, status))
+
+
+def _released(
+    order: Order, payment: Payment, attempt: Attempt, operation: Operation, decline: Decline | None, moment: Moment
+) -> Order:
+    """Provably no money moved: another account may be tried, unless the decline forbids it or the request is over."""
+    payment = replace(payment, action_kind=None, action_url=None)
+    if operation.abandoning:
+        return order.put(tender(payment, TenderStatus.EXPIRED))
+    if decline:
+        payment = replace(
+            payment,
+            decline_category=decline.category,
+            decline_code=decline.code,
+            decline_message=decline.message,
+            decline_retry=decline.retry.value,
+        )
+    else:
+        payment = replace(
+            payment,
+            decline_category="unavailable",
+            decline_code="not_executed",
+            decline_message=f"{attempt.account} could not be reached; nothing was charged",
+            decline_retry=Retry.OTHER_PG.value,
+        )
+    forbids = payment.internal or (decline is not None and decline.retry is not Retry.OTHER_PG)
+    if forbids:
+        return order.put(tender(payment, TenderStatus.DECLINED))
+    return open_attempt(order.put(payment), payment, moment, capture_now=operation.capture_now)
+
+
+def _captured(order: Order, operation: Operation) -> Order:
+    payment = order.payment(operation.payment_id)
+    if operation.outcome is not Outcome.SUCCEEDED:
+        return order
+    payment = replace(payment, captured=payment.captured + operation.amount)
+    return _folded(order, payment, operation)
+
+
+def _voided(order: Order, operation: Operation) -> Order:
+    payment = order.payment(operation.payment_id)
+    if operation.outcome is not Outcome.SUCCEEDED:
+        return order
+    payment = replace(payment, voided=payment.voided + operation.amount)
+    return _folded(order, payment, operation)
+
+
+def _folded(order: Order, payment: Payment, operation: Operation) -> Order:
+    """The payment's status from its sums, and its allocations brought up to them."""
+    if payment.voided >= payment.authorized:
+        status = TenderStatus.VOIDED
+    elif payment.captured + payment.voided >= payment.authorized:
+        status = TenderStatus.CAPTURED
+    else:
+        status = TenderStatus.PARTIALLY_CAPTURED if payment.captured else TenderStatus.AUTHORIZED
+    payment = tender(payment, status)
+    first = (operation.section_id,) if operation.section_id else ()
+    return refold(order.put(payment), payment, *first)
+
+
+def _refunded(order: Order, operation: Operation) -> Order:
+    payment = order.payment(operation.payment_id)
+    leg = next((g for g in order.legs if g.id == operation.leg_id), None)
+    if leg:
+        order = order.put(_leg(leg, operation.outcome))
+    if operation.outcome in UNRESOLVED:
+        return order
+    payment = replace(payment, refund_pending=payment.refund_pending - operation.amount)
+    if operation.outcome is Outcome.SUCCEEDED:
+        payment = replace(payment, refunded=payment.refunded + operation.amount)
+    order = order.put(payment)
+    sections = [line.section_id for line in order.refund_lines if leg and line.refund_id == leg.refund_id]
+    return refold(order, payment, *(s for s in sections if s))
+
+
+LEG_OF: dict[Outcome, LegStatus] = {
+    Outcome.INITIATED: LegStatus.SENT,
+    Outcome.SUCCEEDED: LegStatus.SUCCEEDED,
+    Outcome.PENDING: LegStatus.PENDING,
+    Outcome.ACTION_REQUIRED: LegStatus.PENDING,
+    Outcome.UNKNOWN: LegStatus.UNKNOWN,
+    Outcome.DECLINED: LegStatus.FAILED,
+    Outcome.NOT_EXECUTED: LegStatus.FAILED,
+}
+
+
+def _leg(leg: Leg, outcome: Outcome) -> Leg:
+    status = LEG_OF[outcome]
+    sent = move(leg.status, LegStatus.SENT, what="refund leg") if leg.status is LegStatus.RESERVED else leg.status
+    return replace(leg, status=sent if status is LegStatus.SENT else move(sent, status, what="refund leg"))
+
+

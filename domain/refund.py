@@ -1,0 +1,217 @@
+"""Giving money back: ceilings, the calculation, and its plan over the payments, reserved before any PG is called.
+
+Ceilings (domain rules 7): an item is refunded at most for what was paid for it, shipping once, a payment at most for
+what was captured. A leg that fails frees its reservation and is planned again over the others, then a person decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+from uuid import UUID
+
+from domain.allocation import allocate
+from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo
+from domain.gateway import OperationKind
+from domain.fulfillment import Pieces, pick
+from domain.order import Order
+from domain.payment import INTERNAL_METHODS, Leg, Payment, Refund, RefundLine
+from domain.section import Item
+from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
+from domain.taking import Moment, open_operation
+
+Policy = Literal["reverse", "proportional", "card_first", "store_value_first", "section_bound", "manual"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLeg:
+    """A leg as the caller wants it (policy ``manual``)."""
+
+    payment_id: UUID
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRefund:
+    """What to give back: pieces of items, all shipping not yet refunded, an amount without a line; any of them."""
+
+    items: tuple[Pieces, ...] = ()
+    shipping: bool = False
+    amount: int | None = None
+    reason: str = ""
+    policy: Policy = "reverse"
+    legs: tuple[AskedLeg, ...] = field(default=())
+
+
+def grant(order: Order, asked: AskedRefund, moment: Moment, *, command_id: UUID | None, kind: str = "refund") -> Order:
+    """Reserve a refund: entitlement, lines and legs. Raises on every ceiling; calls no PG."""
+    if order.status is OrderStatus.PENDING_PAYMENT:
+        raise IllegalTransition(
+            "nothing is paid yet: cancel the order instead of refunding it", figures={"from": order.status.value}
+        )
+    refund_id = moment.new_id()
+    order, lines = _entitle(order, asked, refund_id, moment)
+    amount = sum(line.amount for line in lines)
+    if not amount:
+        raise NothingToDo("nothing is left to refund in what was named", figures={"refundable": refundable(order)})
+    returnable = max(0, min(amount, refundable(order) - owed(order)))
+    refund = Refund(
+        id=refund_id,
+        order_id=order.id,
+        kind=kind,
+        amount=amount,
+        returnable=returnable,
+        reason=asked.reason,
+        policy=asked.policy,
+        status=RefundStatus.PLANNED,
+        requested_at=moment.now,
+        command_id=command_id,
+    )
+    return plan(order.put(refund, *lines), refund, moment, returnable=returnable, wanted=asked.legs)
+
+
+def owed(order: Order) -> int:
+    """What the order costs now, from its parts (the header's sums are those of the last cascade)."""
+    items = sum(i.paid - i.credited for i in order.items)
+    return items + sum(s.shipping_fee - s.shipping_credited for s in order.sections) - order.goodwill
+
+
+def refundable(order: Order) -> int:
+    """What could still be given back in money now, over all payments."""
+    return sum(p.refundable for p in order.payments)
+
+
+def plan(
+    order: Order, refund: Refund, moment: Moment, *, returnable: int, wanted: Sequence[AskedLeg] = ()
+) -> Order:
+    """Reserve legs for ``returnable`` over the payments by the refund's policy, and open their operations."""
+    shares = _manual(order, wanted, returnable) if wanted else by_policy(order, refund, returnable)
+    if sum(amount for _, amount in shares) < returnable:
+        raise AmountExceeded(
+            f"{returnable} is to be given back, but only {refundable(order)} is captured and not yet refunded",
+            figures={"requested": returnable, "refundable": refundable(order)},
+        )
+    status = move(refund.status, RefundStatus.EXECUTING, what="refund")
+    order = order.put(replace(refund, status=status))
+    count = len([g for g in order.legs if g.refund_id == refund.id])
+    for k, (payment, amount) in enumerate(shares):
+        leg = Leg(moment.new_id(), order.id, refund.id, payment.id, count + k, amount, LegStatus.RESERVED)
+        reserved = replace(order.payment(payment.id), refund_pending=payment.refund_pending + amount)
+        order = open_operation(
+            order.put(leg, reserved),
+            payment,
+            OperationKind.REFUND,
+            amount,
+            moment,
+            leg_id=leg.id,
+            command_id=refund.command_id,
+        )
+    return order
+
+
+def settle_refunds(order: Order, moment: Moment) -> Order:
+    """Close refunds whose legs have all ended; plan failed legs again over the payments that have not failed."""
+    for refund in order.refunds:
+        if refund.status is not RefundStatus.EXECUTING:
+            continue
+        legs = [g for g in order.legs if g.refund_id == refund.id]
+        if any(g.status not in {LegStatus.SUCCEEDED, LegStatus.FAILED} for g in legs):
+            continue
+        missing = refund.returnable - sum(g.amount for g in legs if g.status is LegStatus.SUCCEEDED)
+        if not missing:
+            order = order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
+            continue
+        partly = replace(refund, status=move(refund.status, RefundStatus.PARTIALLY_EXECUTED, what="refund"))
+        order = order.put(partly)
+        if sum(amount for _, amount in by_policy(order, partly, missing)) == missing:
+            order = plan(order, partly, moment, returnable=missing)
+    return order
+
+
+def by_policy(order: Order, refund: Refund, amount: int) -> list[tuple[Payment, int]]:
+    """Spread an amount over the payments, by policy, never more than each has left and never where it failed before."""
+    failed = {g.payment_id for g in order.legs if g.refund_id == refund.id and g.status is LegStatus.FAILED}
+    payments = [p for p in order.payments if p.refundable > 0 and p.id not in failed]
+    if refund.policy == "proportional":
+        amount = min(amount, sum(p.refundable for p in payments))
+        shares = allocate(amount, [p.refundable for p in payments]) if payments else ()
+        return [(p, s) for p, s in zip(payments, shares, strict=True) if s]
+    sections = {line.section_id for line in order.refund_lines if line.refund_id == refund.id}
+    bound = {a.payment_id for a in order.allocations if a.section_id in sections}
+    ranks = {
+        "reverse": lambda p: (-p.position,),
+        "manual": lambda p: (-p.position,),
+        "card_first": lambda p: (p.method in INTERNAL_METHODS, -p.position),
+        "store_value_first": lambda p: (p.method not in INTERNAL_METHODS, -p.position),
+        "section_bound": lambda p: (p.id not in bound, -p.position),
+    }
+    shares_: list[tuple[Payment, int]] = []
+    for payment in sorted(payments, key=ranks[refund.policy]):
+        share = min(amount, payment.refundable)
+        if share:
+            shares_.append((payment, share))
+            amount -= share
+    return shares_
+
+
+def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int) -> list[tuple[Payment, int]]:
+    total = sum(leg.amount for leg in wanted)
+    if total != amount:
+        raise Invalid(
+            f"the legs add up to {total}, the refund is {amount}",
+            flaws=[Flaw("/legs", "sum_mismatch", f"must be {amount}")],
+            figures={"amount": amount},
+        )
+    if len({leg.payment_id for leg in wanted}) < len(wanted):
+        raise Invalid("a payment is named twice", flaws=[Flaw("/legs", "duplicate", "one leg for each payment")])
+    shares = [(order.payment(leg.payment_id), leg.amount) for leg in wanted]
+    for payment, share in shares:
+        if share > payment.refundable:
+            raise AmountExceeded(
+                f"payment {payment.id} has {payment.refundable} left to refund, asked for {share}",
+                figures={"payment_id": str(payment.id), "refundable": payment.refundable, "requested": share},
+            )
+    return shares
+
+
+def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) -> tuple[Order, list[RefundLine]]:
+    """Credit what is named, each within its ceiling, and the lines that say so."""
+    lines: list[RefundLine] = []
+    for pieces in asked.items:
+        order, item, amount = credit(order, pieces, moment)
+        lines.append(
+            RefundLine(moment.new_id(), order.id, refund_id, amount, pieces.quantity, item.id, item.section_id)
+        )
+    if asked.shipping:
+        for section in order.sections:
+            left = section.shipping_fee - section.shipping_credited
+            if left:
+                order = order.put(replace(section, shipping_credited=section.shipping_fee))
+                lines.append(RefundLine(moment.new_id(), order.id, refund_id, left, section_id=section.id))
+    if asked.amount is not None:
+        order, line = _goodwill(order, asked.amount, refund_id, moment)
+        lines.append(line)
+    return order, lines
+
+
+def _goodwill(order: Order, amount: int, refund_id: UUID, moment: Moment) -> tuple[Order, RefundLine]:
+    left = refundable(order)
+    if amount > left:
+        raise AmountExceeded(
+            f"asked to refund {amount}, at most {left} is left", figures={"requested": amount, "refundable": left}
+        )
+    order = replace(order, goodwill=order.goodwill + amount)
+    return order, RefundLine(moment.new_id(), order.id, refund_id, amount)
+
+
+def credit(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item, int]:
+    """Credit so many pieces of a row in full; a part splits off first. Gives the row and what it is worth."""
+    order, item = pick(order, pieces, moment)
+    if item.state is ItemState.CANCELED:
+        raise NothingToDo(f"item {item.sku} is canceled", figures={"item_id": str(item.id)})
+    share = item.paid - item.credited
+    if not share:
+        raise AmountExceeded(
+            f"item {item.sku} was paid {item.paid} and {item.credited} of it is already refunded",
+            figures={"item_id": str(item.id), "paid": item.paid, "refunded": item.credited},
+        )
+    return order.put(replace(item, credited=item.paid)), item, share

@@ -1,0 +1,358 @@
+"""Taking money: what follows from what the PGs answered, until a request is paid or everything is given back.
+
+`settle` decides the next operations of an order (pure, idempotent: settling twice changes nothing); `record` folds one
+answer in. Own value is held first, PG accounts follow one after the other, holds are captured last (M2); when a leg of
+an atomic payment is declined, the others are given back (M5).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain.allocation import allocate
+from domain.errors import NoGatewayEligible
+from domain.gateway import Answer, OperationKind, Outcome, Retry
+from domain.order import Order
+from domain.payment import (
+    DEAD_TENDERS,
+    HELD_TENDERS,
+    RELEASED_OUTCOMES,
+    UNRESOLVED,
+    Allocation,
+    Attempt,
+    Operation,
+    Payment,
+    PaymentRequest,
+    merchant_ref,
+    operation_key,
+    tender,
+)
+from domain.section import NewId, Section, moved
+from domain.states import (
+    ChangeStatus,
+    ItemState,
+    OrderStatus,
+    RefundStatus,
+    RequestStatus,
+    SectionStatus,
+    TenderStatus,
+    move,
+)
+
+LIVE_REQUESTS = frozenset({RequestStatus.OPEN, RequestStatus.PARTIALLY_PAID})
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Which account takes an attempt, under which rule, and why (for people to read)."""
+
+    account: str
+    rule_version: int | None
+    decision: dict[str, Any]
+
+
+Route = Callable[[Payment, frozenset[str]], Routed]
+"""Chooses an account for a payment, without the excluded ones. Raises `NoGatewayEligible`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a rule needs from outside: the time, fresh ids (UUIDv7) and the router."""
+
+    now: datetime
+    new_id: NewId
+    route: Route
+
+
+def settle(order: Order, moment: Moment) -> Order:
+    """Open the operations that are due now for every payment request."""
+    for request in order.requests:
+        order = _settle_request(order, request, moment)
+    return order
+
+
+def _settle_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
+    if request.status not in LIVE_REQUESTS:
+        return _give_back_all(order, request, moment) if request.status is not RequestStatus.PAID else order
+    batches: dict[UUID | None, list[Payment]] = {}
+    for payment in order.tenders(request):
+        batches.setdefault(payment.command_id, []).append(payment)
+    for batch in batches.values():
+        broken = order.payment_mode == "atomic" and any(p.status in DEAD_TENDERS for p in batch)
+        order = _give_back(order, batch, moment) if broken else _take_next(order, batch, moment)
+    return _pay_request(order, order.request(request.id), moment)
+
+
+def _take_next(order: Order, batch: list[Payment], moment: Moment) -> Order:
+    """Hold all own value at once, then one PG account after the other."""
+    for payment in batch:
+        if payment.status is TenderStatus.CREATED:
+            last = payment is batch[-1]
+            order = open_attempt(order, payment, moment, capture_now=last and _captures_at_once(order, payment))
+            if not payment.internal:
+                return order
+        elif not payment.internal and payment.status not in HELD_TENDERS | DEAD_TENDERS:
+            return order
+    return order
+
+
+def _captures_at_once(order: Order, payment: Payment) -> bool:
+    return order.capture == "automatic" and not payment.internal
+
+
+def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now: bool) -> Order:
+    """A new attempt at the account that the router chooses, never one that was tried (R2, R14)."""
+    tried = [a for a in order.attempts if a.payment_id == payment.id]
+    if any(a.outcome not in RELEASED_OUTCOMES for a in tried):
+        return order
+    try:
+        routed = _route(payment, tried, moment)
+    except NoGatewayEligible as no:
+        if tried:
+            return order.put(tender(payment, TenderStatus.DECLINED))
+        return order.put(_declined(payment, category="no_gateway", code=no.code, message=no.detail))
+    attempt_id, operation_id = moment.new_id(), moment.new_id()
+    attempt = Attempt(
+        id=attempt_id,
+        order_id=order.id,
+        payment_id=payment.id,
+        position=len(tried),
+        account=routed.account,
+        merchant_ref=merchant_ref(attempt_id),
+        outcome=Outcome.INITIATED,
+        created_at=moment.now,
+        decision=routed.decision,
+        rule_version=routed.rule_version,
+    )
+    operation = Operation(
+        id=operation_id,
+        order_id=order.id,
+        attempt_id=attempt_id,
+        payment_id=payment.id,
+        kind=OperationKind.AUTHORIZE,
+        amount=payment.amount,
+        key=operation_key(operation_id, OperationKind.AUTHORIZE),
+        outcome=Outcome.INITIATED,
+        initiated_at=moment.now,
+        capture_now=capture_now,
+        command_id=payment.command_id,
+    )
+    return order.put(tender(payment, TenderStatus.PROCESSING), attempt, operation)
+
+
+def _route(payment: Payment, tried: list[Attempt], moment: Moment) -> Routed:
+    if payment.internal:
+        return Routed(account=payment.method, rule_version=None, decision={"reason": "own value"})
+    return moment.route(payment, frozenset(a.account for a in tried))
+
+
+def open_operation(
+    order: Order,
+    payment: Payment,
+    kind: OperationKind,
+    amount: int,
+    moment: Moment,
+    *,
+    section_id: UUID | None = None,
+    leg_id: UUID | None = None,
+    command_id: UUID | None = None,
+) -> Order:
+    """An operation on the attempt that holds the payment's money: always its own account, never routed (R11)."""
+    attempt = next(a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
+    operation_id = moment.new_id()
+    return order.put(
+        Operation(
+            id=operation_id,
+            order_id=order.id,
+            attempt_id=attempt.id,
+            payment_id=payment.id,
+            kind=kind,
+            amount=amount,
+            key=operation_key(operation_id, kind),
+            outcome=Outcome.INITIATED,
+            initiated_at=moment.now,
+            section_id=section_id,
+            leg_id=leg_id,
+            command_id=command_id,
+        )
+    )
+
+
+def unresolved(order: Order, payment: Payment, *kinds: OperationKind) -> list[Operation]:
+    """Operations of these kinds on a payment whose end is not known; they count as if they will happen."""
+    return [
+        o for o in order.operations if o.payment_id == payment.id and o.kind in kinds and o.outcome in UNRESOLVED
+    ]
+
+
+def capturable(order: Order, payment: Payment) -> int:
+    """What may still be captured, less what is being captured or voided now."""
+    busy = sum(o.amount for o in unresolved(order, payment, OperationKind.CAPTURE, OperationKind.VOID))
+    return payment.capturable - busy
+
+
+def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
+    held = [p for p in order.tenders(request) if p.status in HELD_TENDERS]
+    paid = sum(p.authorized - p.voided - p.refunded - p.refund_pending for p in held)
+    if paid < request.amount:
+        partly = paid and order.payment_mode == "accumulate"
+        status = RequestStatus.PARTIALLY_PAID if partly else request.status
+        if (paid, status) == (request.paid, request.status):
+            return order
+        return order.put(replace(request, paid=paid, status=move(request.status, status, what="payment request")))
+    request = replace(request, paid=paid, status=move(request.status, RequestStatus.PAID, what="payment request"))
+    order = _allocate(order.put(request), request, held, moment)
+    if order.capture == "automatic":
+        for payment in held:
+            amount = capturable(order, payment)
+            if amount:
+                order = open_operation(order, payment, OperationKind.CAPTURE, amount, moment)
+    return _open_paid_sections(order, request, moment)
+
+
+def _open_paid_sections(order: Order, request: PaymentRequest, moment: Moment) -> Order:
+    """Money is there: the sections that waited for this request open and their stock is committed."""
+    if request.purpose == "checkout":
+        status = move(order.status, OrderStatus.PLACED, what="order")
+        order = replace(order, status=status, placed_at=moment.now, expires_at=None)
+    for section in _waiting(order, request):
+        order = open_section(order, section)
+    for change in order.changes:
+        if change.request_id == request.id:
+            order = order.put(replace(change, status=move(change.status, ChangeStatus.CONFIRMED, what="change")))
+            order = _confirm_credit(order, change.refund_id)
+    return order
+
+
+def _confirm_credit(order: Order, refund_id: UUID | None) -> Order:
+    """The exchange happens: its credit has become part of what was paid for the new section."""
+    if refund_id is None:
+        return order
+    refund = order.refund(refund_id)
+    executing = move(refund.status, RefundStatus.EXECUTING, what="exchange credit")
+    return order.put(replace(refund, status=move(executing, RefundStatus.SUCCEEDED, what="exchange credit")))
+
+
+def open_section(order: Order, section: Section) -> Order:
+    """An awaited section starts: its pending items are allocated."""
+    items = [moved(i, ItemState.ALLOCATED) for i in order.section_items(section) if i.state is ItemState.PENDING]
+    status = move(section.status, SectionStatus.OPEN, what=f"section {section.number}")
+    return order.put(replace(section, status=status), *items)
+
+
+def _waiting(order: Order, request: PaymentRequest) -> list[Section]:
+    waits_for = None if request.purpose == "checkout" else request.id
+    return [s for s in order.sections if s.status is SectionStatus.AWAITING_PAYMENT and s.request_id == waits_for]
+
+
+def _allocate(order: Order, request: PaymentRequest, held: list[Payment], moment: Moment) -> Order:
+    """Store which part of each payment covers which section; both margins add up to the last unit."""
+    sections = _waiting(order, request)
+    owed = [sum(i.paid for i in order.section_items(s)) + s.shipping_fee for s in sections]
+    if request.purpose != "checkout":
+        owed = [request.amount for _ in sections]
+    for payment in held:
+        shares = allocate(payment.authorized - payment.voided, owed)
+        owed = [o - s for o, s in zip(owed, shares, strict=True)]
+        for section, share in zip(sections, shares, strict=True):
+            if share:
+                order = order.put(Allocation(moment.new_id(), order.id, payment.id, section.id, share))
+        order = refold(order, payment)
+    return order
+
+
+def refold(order: Order, payment: Payment, *first: UUID) -> Order:
+    """Bring the allocations of a payment up to its folded amounts, the sections named ``first`` before others."""
+    rows = sorted(
+        (a for a in order.allocations if a.payment_id == payment.id), key=lambda a: (a.section_id not in first)
+    )
+    limits = (("authorized", payment.authorized - payment.voided, "amount"), ("captured", payment.captured, "authorized"))
+    for name, value, limit in (*limits, ("refunded", payment.refunded, "captured")):
+        delta = value - sum(getattr(a, name) for a in rows)
+        for k, row in enumerate(rows):
+            now = getattr(row, name)
+            room = min(delta, getattr(row, limit) - now) if delta > 0 else max(delta, -now)
+            rows[k] = replace(row, **{name: now + room})
+            delta -= room
+    return order.put(*rows) if rows else order
+
+
+def _give_back(order: Order, payments: list[Payment], moment: Moment) -> Order:
+    """Undo every leg, the last taken first: release what is held, refund what is taken, cancel what is not begun."""
+    for payment in reversed(payments):
+        if payment.status is TenderStatus.CREATED:
+            order = order.put(tender(payment, TenderStatus.CANCELED))
+        elif payment.status in HELD_TENDERS:
+            order = give_back_payment(order, payment, moment)
+        else:
+            order = _abandon(order, payment)
+    return order
+
+
+def give_back_payment(order: Order, payment: Payment, moment: Moment) -> Order:
+    """Void what is authorized and refund what is captured of one payment that must have no effect."""
+    release = capturable(order, payment)
+    if release:
+        order = open_operation(order, payment, OperationKind.VOID, release, moment)
+    if payment.refundable:
+        amount = payment.refundable
+        order = order.put(replace(payment, refund_pending=payment.refund_pending + amount))
+        order = open_operation(order, payment, OperationKind.REFUND, amount, moment)
+    return order
+
+
+def _abandon(order: Order, payment: Payment) -> Order:
+    waiting = unresolved(order, payment, OperationKind.AUTHORIZE)
+    return order.put(*(replace(o, abandoning=True) for o in waiting)) if waiting else order
+
+
+def _give_back_all(order: Order, request: PaymentRequest, moment: Moment) -> Order:
+    return _give_back(order, list(order.tenders(request)), moment)
+
+
+def _declined(payment: Payment, *, category: str, code: str, message: str) -> Payment:
+    return replace(
+        tender(payment, TenderStatus.DECLINED),
+        decline_category=category,
+        decline_code=code,
+        decline_message=message,
+        decline_retry=Retry.AFTER_CUSTOMER_ACTION.value,
+    )
+
+
+def over(order: Order, request: PaymentRequest, status: RequestStatus, moment: Moment) -> Order:
+    """A request ends unpaid (expired, canceled): its sections and items go, and what was taken is given back."""
+    request = replace(request, status=move(request.status, status, what="payment request"))
+    order = order.put(request)
+    section_status = SectionStatus.EXPIRED if status is RequestStatus.EXPIRED else SectionStatus.CANCELED
+    for section in _waiting(order, request):
+        items = [
+            replace(moved(i, ItemState.CANCELED), credited=i.paid)
+            for i in order.section_items(section)
+            if i.state is not ItemState.CANCELED
+        ]
+        closed = move(section.status, section_status, what=f"section {section.number}")
+        order = order.put(replace(section, status=closed, shipping_credited=section.shipping_fee), *items)
+    if request.purpose == "checkout":
+        ended = OrderStatus.EXPIRED if status is RequestStatus.EXPIRED else OrderStatus.CANCELED
+        order = replace(order, status=move(order.status, ended, what="order"), expires_at=None)
+    for change in order.changes:
+        if change.request_id == request.id:
+            ending = ChangeStatus.EXPIRED if status is RequestStatus.EXPIRED else ChangeStatus.CANCELED
+            order = _undo_credit(order.put(replace(change, status=move(change.status, ending, what="change"))), change.refund_id)
+    return settle(order, moment)
+
+
+def _undo_credit(order: Order, refund_id: UUID | None) -> Order:
+    """The exchange did not happen: what it credited on the old items is owed again."""
+    if refund_id is None:
+        return order
+    refund = order.refund(refund_id)
+    order = order.put(replace(refund, status=move(refund.status, RefundStatus.CANCELED, what="exchange credit")))
+    for line in order.refund_lines:
+        if line.refund_id == refund_id and line.item_id:
+            item = order.item(line.item_id)
+            order = order.put(replace(item, credited=item.credited - line.amount))
+    return order

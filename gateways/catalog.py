@@ -1,0 +1,19 @@
+"""Which vendors there are: one line each. The law suite runs over this table."""
+
+from collections.abc import Callable
+
+from gateways.gateway import Gateway, MisconfiguredGateway
+from gateways.sandbox.adapter import SandboxGateway
+
+VENDORS: dict[str, Callable[[str, str, str], Gateway]] = {
+    "sandbox": SandboxGateway,
+}
+"""vendor -> how to build one account from (account, base URL, secret key)."""
+
+
+def build_gateway(account: str, vendor: str, url: str, key: str) -> Gateway:
+    """The gateway of one account. Raises `MisconfiguredGateway` for a vendor that nobody has written."""
+    build = VENDORS.get(vendor)
+    if build is None:
+        raise MisconfiguredGateway(f"no gateway vendor {vendor!r}; there are: {', '.join(sorted(VENDORS))}")
+    return build(account, url, key)

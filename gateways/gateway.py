@@ -1,0 +1,132 @@
+"""The one interface to every payment gateway.
+
+An adapter translates a `Call` into its PG's request and the PG's answer into an `Answer`. It holds no state of ours,
+retries nothing by itself (attempts must be visible to Temporal) and raises only `MisconfiguredGateway`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from domain.gateway import Answer, Call, Capabilities, OperationKind
+
+
+class MisconfiguredGateway(Exception):
+    """The PG refused our credentials or does not know the route: a person must act; nothing was executed."""
+
+
+class WebhookTrust(StrEnum):
+    """How far a webhook's content may be believed once it has been parsed."""
+
+    SIGNED = "signed"
+    SECRET = "secret"
+    UNSIGNED = "unsigned"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """A hint that something happened at the PG. The workflow asks the PG; the event itself moves no money (R10)."""
+
+    event_id: str
+    kind: str
+    reference: str | None
+    merchant_ref: str | None
+    occurred_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookBatch:
+    """A verified webhook body and how that PG wants it acknowledged."""
+
+    trust: WebhookTrust
+    events: tuple[WebhookEvent, ...]
+    ack_status: int = 200
+    ack_body: bytes = b""
+    ack_content_type: str = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementLine:
+    """One line of what a PG says it has settled. Amounts in minor units of ``currency``."""
+
+    account: str
+    line_id: str
+    kind: str
+    reference: str | None
+    operation_ref: str | None
+    merchant_ref: str | None
+    gross: int
+    fee: int
+    net: int
+    currency: str
+    occurred_at: datetime
+    paid_on: date | None
+
+
+class Gateway(ABC):
+    """One account at one payment gateway."""
+
+    vendor: ClassVar[str]
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this account can do; proven by the law suite."""
+
+    @abstractmethod
+    async def authorize(self, call: Call) -> Answer:
+        """Reserve ``call.amount`` on the customer's instrument; with ``capture_now``, take it at once."""
+
+    @abstractmethod
+    async def capture(self, call: Call) -> Answer:
+        """Take ``call.amount`` of what is authorized."""
+
+    @abstractmethod
+    async def void(self, call: Call) -> Answer:
+        """Release what is authorized and not captured."""
+
+    @abstractmethod
+    async def refund(self, call: Call) -> Answer:
+        """Give back ``call.amount`` of what is captured."""
+
+    @abstractmethod
+    async def lookup(self, call: Call) -> Answer:
+        """Ask what became of ``call.subject``. Moves no money."""
+
+    @abstractmethod
+    async def neutralize(self, call: Call) -> Answer:
+        """Make sure that ``call.subject`` has no effect, now or later."""
+
+    @abstractmethod
+    def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookBatch:
+        """Verify on the raw body, then translate. Raises `WebhookRefused`."""
+
+    @abstractmethod
+    def settlement_lines(self, day: date) -> AsyncIterator[SettlementLine]:
+        """Stream what the PG settled on ``day`` (the account's own time zone)."""
+
+    async def close(self) -> None:
+        """Release connections."""
+        return None
+
+    async def perform(self, call: Call) -> Answer:
+        """Send a call to the method of its kind."""
+        match call.kind:
+            case OperationKind.AUTHORIZE:
+                return await self.authorize(call)
+            case OperationKind.CAPTURE:
+                return await self.capture(call)
+            case OperationKind.VOID:
+                return await self.void(call)
+            case OperationKind.REFUND:
+                return await self.refund(call)
+            case OperationKind.LOOKUP:
+                return await self.lookup(call)
+            case OperationKind.NEUTRALIZE:
+                return await self.neutralize(call)
+
+
+class WebhookRefused(Exception):
+    """The body is not what this PG would send: unsigned, forged, malformed or too large."""

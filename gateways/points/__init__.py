@@ -1,0 +1,1 @@
+"""Points: our own value as a payment gateway. Same interface, same laws, a ledger in our own database."""

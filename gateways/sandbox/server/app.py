@@ -1,0 +1,145 @@
+"""The sandbox PG put together: storage, ledger, endpoints, and the two loops that run beside them."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from gateways.sandbox.server.challenge import Challenge
+from gateways.sandbox.server.connection import TransportInScope
+from gateways.sandbox.server.delivery import Courier, Outbox
+from gateways.sandbox.server.execution import Execution
+from gateways.sandbox.server.fault import FaultBook
+from gateways.sandbox.server.gate import Gate
+from gateways.sandbox.server.inspection import Inspection
+from gateways.sandbox.server.ledger import Ledger, Stamp
+from gateways.sandbox.server.payment import UNDECIDED, Payment
+from gateways.sandbox.server.refusal import Refusal
+from gateways.sandbox.server.response import answer_json
+from gateways.sandbox.server.settlement import Settlement
+from gateways.sandbox.server.statement import Statement
+from gateways.sandbox.server.storage import Storage
+
+log = logging.getLogger("sandbox")
+
+_LONGEST_NAP_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a sandbox PG is run. ``keys``: account -> key; empty: any key opens any account."""
+
+    folder: Path
+    public_url: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    pending_seconds: float = 1.0
+    slow_seconds: float = 3.0
+
+
+class Settling:
+    """Gives tok_pending payments their result when it is due, also those from before a restart."""
+
+    def __init__(self, storage: Storage, ledger: Ledger, *, clock: Callable[[], float]) -> None:
+        """``clock`` gives Unix seconds."""
+        self._storage = storage
+        self._ledger = ledger
+        self._clock = clock
+        self.changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Settle until cancelled."""
+        while True:
+            self.changed.clear()
+            self._settle_due()
+            next_at = self._ledger.next_due()
+            nap = _LONGEST_NAP_SECONDS if next_at is None else max(0.001, next_at - self._clock())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), nap)
+
+    def _settle_due(self) -> None:
+        now = self._clock()
+        due = self._ledger.due(now)
+        if not due:
+            return
+        with self._storage.transaction():
+            for payment in due:
+                stamp = Stamp(payment.account, f"op_{secrets.token_hex(10)}", payment.idempotency_key, now)
+                self._ledger.decide(payment, stamp, approve=True)
+
+
+def build_app(options: Options) -> ASGIApp:
+    """One ASGI application. Raises what `Storage` raises."""
+    storage = Storage(options.folder)
+    faults = FaultBook()
+    outbox = Outbox(storage, faults)
+
+    def announce(payment: Payment, operation: str, now: float) -> None:
+        outbox.announce(payment, operation, now)
+        if payment.status in UNDECIDED:
+            settling.changed.set()
+
+    ledger = Ledger(storage, pending_seconds=options.pending_seconds, announce=announce)
+    settling = Settling(storage, ledger, clock=time.time)
+    courier = Courier(storage, outbox, clock=time.time)
+    execution = Execution(storage, ledger, public_url=options.public_url, clock=time.time)
+    gate = Gate(
+        execution,
+        faults,
+        keys=options.keys,
+        slow_seconds=options.slow_seconds,
+        clock=time.time,
+    )
+    routes = [
+        *gate.routes(),
+        *Settlement(storage, keys=options.keys).routes(),
+        *Challenge(storage, ledger, clock=time.time).routes(),
+        *Inspection(faults, outbox, Statement(storage)).routes(),
+    ]
+
+    handlers = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone}
+    app = Starlette(routes=routes, lifespan=_beside([settling.run, courier.run], storage), exception_handlers=handlers)  # type: ignore[arg-type]
+    app.router.redirect_slashes = False
+    return TransportInScope(app)
+
+
+def _beside(
+    loops: list[Callable[[], Coroutine[Any, Any, None]]], storage: Storage
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+    """A lifespan that runs ``loops`` beside the server, and closes the storage after the last request."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(loop()) for loop in loops]
+            yield
+            for task in running:
+                task.cancel()
+        storage.close()
+
+    return lifespan
+
+
+async def _refused(_request: Request, refusal: Refusal) -> Response:
+    headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
+    return answer_json(refusal.status, {"error": refusal.as_json()}, headers)
+
+
+async def _no_route(_request: Request, error: HTTPException) -> Response:
+    code = "method_not_allowed" if error.status_code == 405 else "no_such_route"
+    return answer_json(error.status_code, {"error": {"code": code, "message": error.detail}}, error.headers)
+
+
+async def _gone(_request: Request, _error: ClientDisconnect) -> Response:
+    return answer_json(400, {"error": {"code": "disconnected", "message": "The client went away."}})

@@ -1,0 +1,136 @@
+"""Webhooks of the sandbox PG: an outbox written with the money, and the loop that delivers it, signed, until 2xx."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import logging
+import secrets
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from gateways.sandbox.server.fault import FaultBook, FaultKind
+from gateways.sandbox.server.payment import Payment
+from gateways.sandbox.server.storage import Storage, iso
+
+log = logging.getLogger("sandbox.delivery")
+
+_EVENT_WORDS = {"capture": "captured", "void": "voided", "refund": "refunded", "neutralize": "cancelled"}
+_MAX_TRIES = 9
+_FIRST_BACKOFF_SECONDS = 0.5
+_MAX_BACKOFF_SECONDS = 60.0
+_BATCH = 20
+
+
+class Outbox:
+    """Events to deliver. `announce` runs inside the transaction of the change that it tells of."""
+
+    def __init__(self, storage: Storage, faults: FaultBook) -> None:
+        self._storage = storage
+        self._connection = storage.connection
+        self._faults = faults
+        self.changed = asyncio.Event()
+
+    def register(self, account: str, url: str, secret: str) -> None:
+        """Where an account's events go from now on."""
+        with self._storage.transaction():
+            self._connection.execute(
+                "INSERT INTO webhook_targets VALUES (?,?,?)"
+                " ON CONFLICT (account) DO UPDATE SET url=excluded.url, secret=excluded.secret",
+                (account, url, secret),
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Targets without their secrets, and how many deliveries are in which state."""
+        targets = self._connection.execute("SELECT account, url FROM webhook_targets ORDER BY account").fetchall()
+        states = self._connection.execute("SELECT state, count(*) FROM webhook_deliveries GROUP BY state").fetchall()
+        return {"targets": [dict(row) for row in targets], "deliveries": {row[0]: row[1] for row in states}}
+
+    def announce(self, payment: Payment, operation: str, now: float) -> None:
+        """Write one event, as the armed webhook faults want it. ``now``: Unix seconds."""
+        query = "SELECT 1 FROM webhook_targets WHERE account=?"
+        if self._connection.execute(query, (payment.account,)).fetchone() is None:
+            return
+        event_id = f"evt_{secrets.token_hex(10)}"
+        event = {
+            "id": event_id,
+            "type": f"payment.{_EVENT_WORDS.get(operation, payment.status.value)}",
+            "reference": payment.reference,
+            "merchant_ref": payment.merchant_ref,
+            "occurred_at": iso(now),
+        }
+        fired = self._faults.fire(payment.account, operation, key=None, now=now, webhook=True)
+        fault = None if fired is None else fired.fault
+        if fault is FaultKind.WEBHOOK_NEVER:
+            return
+        due_at = now + fired.ms / 1000 if fired is not None and fault is FaultKind.WEBHOOK_LATE else now
+        row = (payment.account, event_id, json.dumps({"events": [event]}), due_at)
+        copies = 2 if fault is FaultKind.WEBHOOK_DUPLICATE else 1
+        self._connection.executemany(
+            "INSERT INTO webhook_deliveries (account, event_id, body, due_at) VALUES (?,?,?,?)", [row] * copies
+        )
+        self.changed.set()
+
+
+class Courier:
+    """Delivers what is in the outbox. One loop, up to twenty posts at a time."""
+
+    def __init__(self, storage: Storage, outbox: Outbox, *, clock: Callable[[], float]) -> None:
+        """``clock`` gives Unix seconds."""
+        self._storage = storage
+        self._connection = storage.connection
+        self._outbox = outbox
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+            while True:
+                self._outbox.changed.clear()
+                due = self._due()
+                if due:
+                    await asyncio.gather(*(self._deliver(client, row) for row in due))
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._outbox.changed.wait(), self._seconds_to_next())
+
+    async def _deliver(self, client: httpx.AsyncClient, row: sqlite3.Row) -> None:
+        raw = row["body"].encode()
+        headers = {"Content-Type": "application/json", "Sandbox-Signature": sign(row["secret"], raw, self._clock())}
+        try:
+            response = await client.post(row["url"], content=raw, headers=headers)
+            delivered, why = response.is_success, f"status {response.status_code}"
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            delivered, why = False, type(error).__name__
+        tries = row["tries"] + 1
+        state = "delivered" if delivered else ("failed" if tries >= _MAX_TRIES else "waiting")
+        if not delivered:
+            log.warning("webhook.undelivered event=%s tries=%d state=%s why=%s", row["event_id"], tries, state, why)
+        due_at = self._clock() + min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2 ** row["tries"])
+        with self._storage.transaction():
+            self._connection.execute(
+                "UPDATE webhook_deliveries SET state=?, tries=?, due_at=? WHERE id=?", (state, tries, due_at, row["id"])
+            )
+
+    def _due(self) -> list[sqlite3.Row]:
+        return self._connection.execute(
+            "SELECT d.*, t.url, t.secret FROM webhook_deliveries d JOIN webhook_targets t USING (account)"
+            " WHERE d.state='waiting' AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT ?",
+            (self._clock(), _BATCH),
+        ).fetchall()
+
+    def _seconds_to_next(self) -> float | None:
+        query = "SELECT min(due_at) FROM webhook_deliveries WHERE state='waiting'"
+        next_at = self._connection.execute(query).fetchone()[0]
+        return None if next_at is None else max(0.01, float(next_at) - self._clock())
+
+
+def sign(secret: str, raw: bytes, now: float) -> str:
+    """``t=<Unix seconds>,v1=<hex HMAC-SHA256 of "<t>." + body>``."""
+    stamp = str(int(now))
+    digest = hmac.new(secret.encode(), stamp.encode() + b"." + raw, hashlib.sha256).hexdigest()
+    return f"t={stamp},v1={digest}"

@@ -1,0 +1,160 @@
+"""How every HTTP adapter sends one request, and what each thing that can go wrong on the way means.
+
+The table (transport event -> outcome) lives here once. Nothing is retried: attempts must be visible to Temporal.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from domain.gateway import Answer, Evidence, OperationKind, Outcome
+from gateways.gateway import MisconfiguredGateway
+
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_MISADDRESSED = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+_ABOUT_ANOTHER = frozenset({OperationKind.LOOKUP, OperationKind.NEUTRALIZE})
+_SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_KEEPALIVE_SECONDS = 20.0
+"""Shorter than any PG's: a reused connection that the PG is closing would cost an UNKNOWN."""
+
+
+class GatewayUnavailable(Exception):
+    """A reading that is no operation (settlement) could not be had now. Ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for a connection, and for each read of an answer. Seconds."""
+
+    connect: float = 3.0
+    read: float = 10.0
+
+
+USUAL_PATIENCE = Patience()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A JSON object that the PG answered with a 2xx or 4xx status, still in the PG's own words."""
+
+    kind: OperationKind
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+    def evidence(self, detail: str = "") -> Evidence:
+        """What this reply proves. ``detail`` must be redacted by the adapter."""
+        return Evidence(
+            http_status=self.status,
+            request_id=self.headers.get("request-id"),
+            replayed=self.headers.get("idempotent-replayed", "").lower() == "true",
+            detail=detail,
+        )
+
+
+class Transport:
+    """Sends one request at a time to one PG account."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        patience: Patience = USUAL_PATIENCE,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        """``headers`` carry the credentials. A ``client`` given from outside is not closed here.
+
+        Raises `MisconfiguredGateway` for a header that HTTP cannot carry, such as a key that ends in a line break.
+        """
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers or {})
+        if broken := [name for name, value in self._headers.items() if _SENDABLE.fullmatch(value) is None]:
+            raise MisconfiguredGateway(f"the header {broken[0]} has characters that cannot be sent")
+        self._timeout = httpx.Timeout(patience.read, connect=patience.connect, pool=patience.connect)
+        self._owned = client is None
+        self._client = client or httpx.AsyncClient(
+            trust_env=False,
+            limits=httpx.Limits(max_connections=200, keepalive_expiry=_KEEPALIVE_SECONDS),
+        )
+
+    async def send(
+        self,
+        kind: OperationKind,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply | Answer:
+        """Send once. A `Reply` is the PG speaking; an `Answer` is all that can be known without its words.
+
+        ``path`` starts with a slash and is already quoted. Raises `MisconfiguredGateway` for an address that cannot
+        be called and for a 401, 403 or 404 without a JSON object.
+        """
+        try:
+            response = await self._client.request(
+                method,
+                self._base_url + path,
+                content=body,
+                headers={**self._headers, **(headers or {})},
+                timeout=self._timeout,
+                follow_redirects=False,
+            )
+        except _MISADDRESSED as error:
+            raise MisconfiguredGateway(f"the gateway's address cannot be called: {type(error).__name__}") from error
+        except _NEVER_SENT as error:
+            return not_executed(kind, detail=type(error).__name__)
+        except httpx.RequestError as error:
+            return _unknown(Evidence(detail=type(error).__name__))
+        return _read(kind, response)
+
+    async def close(self) -> None:
+        """Release the connections that this transport opened itself."""
+        if self._owned:
+            await self._client.aclose()
+
+
+def not_executed(kind: OperationKind, *, evidence: Evidence | None = None, detail: str = "") -> Answer:
+    """The request itself was never executed.
+
+    A lookup and a neutralize answer for *another* operation: if they did not run, that one is as unknown as before.
+    """
+    outcome = Outcome.UNKNOWN if kind in _ABOUT_ANOTHER else Outcome.NOT_EXECUTED
+    return Answer(outcome=outcome, evidence=evidence or Evidence(detail=detail))
+
+
+def unlisted(reply: Reply, code: str) -> Answer:
+    """What a 4xx means whose ``code`` the adapter's table does not list: configuration, else unknown."""
+    if reply.status in {401, 403, 404}:
+        raise MisconfiguredGateway(f"the gateway answered {reply.status} {code}")
+    return _unknown(reply.evidence(code))
+
+
+def malformed(reply: Reply, detail: str) -> Answer:
+    """A reply without what it must contain, such as an id, proves nothing."""
+    return _unknown(reply.evidence(detail))
+
+
+def _read(kind: OperationKind, response: httpx.Response) -> Reply | Answer:
+    """Tell a PG's words from noise."""
+    seen = Evidence(http_status=response.status_code, request_id=response.headers.get("request-id"))
+    if response.is_server_error or not (response.is_success or response.is_client_error):
+        return _unknown(seen)
+    try:
+        body = json.loads(response.content)
+    except (ValueError, RecursionError):
+        body = None
+    if isinstance(body, dict):
+        return Reply(kind, response.status_code, body, response.headers)
+    if response.status_code in {401, 403, 404}:
+        raise MisconfiguredGateway(f"the gateway answered {response.status_code} without a JSON object")
+    return _unknown(seen)
+
+
+def _unknown(evidence: Evidence) -> Answer:
+    return Answer(outcome=Outcome.UNKNOWN, evidence=evidence)

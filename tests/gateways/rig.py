@@ -1,0 +1,190 @@
+"""What the law suite needs of a vendor: its gateway, a way to break it, and a look into its own ledger."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from domain.gateway import Answer, Call, OperationKind, Outcome
+from gateways.gateway import Gateway
+
+READY_SECONDS = 15.0
+KEY = "key-of-the-laws"
+OK = "tok_ok"
+ACCOUNT = "sandbox-b"
+"""Where the tests of the server itself pay; the laws use another."""
+
+AUTHORIZE, CAPTURE, VOID, REFUND = (
+    OperationKind.AUTHORIZE,
+    OperationKind.CAPTURE,
+    OperationKind.VOID,
+    OperationKind.REFUND,
+)
+LOOKUP, NEUTRALIZE = OperationKind.LOOKUP, OperationKind.NEUTRALIZE
+MOVES = (AUTHORIZE, CAPTURE, VOID, REFUND)
+Seen = TypeVar("Seen")
+
+
+class SandboxServer:
+    """A sandbox PG in a process of its own, on a free port of loopback."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._folder = folder
+        self._arguments = arguments
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
+        self.http = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        self.process = self._start()
+
+    def arm(self, fault: str, operation: str | None = None, *, times: int = 1, ms: int = 3000, **more: str) -> None:
+        """Arm a fault for every account, or for ``account=``."""
+        body = {"fault": fault, "operation": operation, "times": times, "ms": ms, **more}
+        self.http.post("/_faults", json={k: v for k, v in body.items() if v is not None}).raise_for_status()
+
+    def ledger(self, **query: Any) -> dict[str, Any]:
+        """``GET /_ledger``."""
+        found: dict[str, Any] = self.http.get("/_ledger", params=query).raise_for_status().json()
+        return found
+
+    def kill(self) -> None:
+        """As with ``kill -9``."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=5)
+
+    def restart(self) -> None:
+        """Start again on the same folder and port."""
+        self.process = self._start()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=5)
+
+    def close(self) -> None:
+        """Stop if it runs, and release the client."""
+        if self.process.poll() is None:
+            self.stop()
+        self.http.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "gateways.sandbox", "--port", str(self._port), "--data", str(self._folder)]
+        process = subprocess.Popen([*command, *self._arguments])
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if self.http.get("/healthz").status_code == 200:
+                    return process
+            except httpx.TransportError:
+                time.sleep(0.02)
+        process.kill()
+        process.wait(timeout=5)
+        raise RuntimeError("the sandbox PG did not become ready")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Money:
+    """What the PG's own ledger says of one merchant_ref. Minor units."""
+
+    net: int
+    held: int
+    rows: tuple[tuple[str, int, str], ...]
+
+
+class Rig:
+    """One vendor under the laws. A new vendor subclasses this and joins ``RIGS`` in conftest.py."""
+
+    def __init__(self, gateway: Gateway, server: SandboxServer, account: str) -> None:
+        self.gateway = gateway
+        self.account = account
+        self.url = server.url
+        self._server = server
+
+    def arm(self, fault: str, kind: OperationKind, *, times: int = 1, ms: int = 3000) -> None:
+        """Break the next request of ``kind``."""
+        self._server.arm(fault, kind.value, times=times, ms=ms, account=self.account)
+
+    def money(self, call: Call) -> Money:
+        """What really happened on the call's merchant_ref."""
+        seen = self._server.ledger(merchant_ref=call.merchant_ref, account=self.account)
+        rows = tuple((row["operation"], row["amount"], row["status"]) for row in seen["operations"])
+        return Money(sum(seen["net"].values()), sum(seen["held"].values()), rows)
+
+    def charge(self, amount: int = 10_000, *, token: str = OK, capture_now: bool = True) -> Call:
+        """An authorization of a new attempt."""
+        unique = uuid4()
+        return Call(
+            operation_id=unique,
+            kind=OperationKind.AUTHORIZE,
+            account=self.account,
+            merchant_ref=f"law-{unique.hex[:24]}",
+            key=f"{unique.hex}-a1",
+            amount=amount,
+            currency="KRW",
+            method="card",
+            token=token,
+            capture_now=capture_now,
+        )
+
+    def follow(self, call: Call, kind: OperationKind, amount: int, reference: str | None) -> Call:
+        """Capture, void or refund on the attempt of ``call``."""
+        unique = uuid4()
+        key = f"{unique.hex}-f"
+        return dataclasses.replace(
+            call, operation_id=unique, kind=kind, key=key, amount=amount, reference=reference, token=None
+        )
+
+    def about(self, call: Call, kind: OperationKind) -> Call:
+        """Lookup or neutralize of ``call``."""
+        unique = uuid4()
+        return dataclasses.replace(
+            call, operation_id=unique, kind=kind, key=f"{unique.hex}-n", subject=call.kind, subject_key=call.key
+        )
+
+
+async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000) -> Call:
+    """A call of ``kind``, with what must be there before it."""
+    charge = rig.charge(amount, capture_now=kind in {AUTHORIZE, REFUND})
+    if kind is AUTHORIZE:
+        return charge
+    answer = await rig.gateway.perform(charge)
+    return rig.follow(charge, kind, amount, answer.reference)
+
+
+async def succeeded(rig: Rig, call: Call) -> Answer:
+    answer = await rig.gateway.perform(call)
+    assert (answer.outcome, answer.issues) == (Outcome.SUCCEEDED, ())
+    return answer
+
+
+def effects(rig: Rig, call: Call) -> int:
+    """How often the call's operation has succeeded in the PG's ledger."""
+    return [(word, status) for word, _, status in rig.money(call).rows].count((call.kind.value, "succeeded"))
+
+
+def post(server: SandboxServer, path: str, body: Any, **headers: str) -> httpx.Response:
+    sent = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": uuid4().hex, **headers}
+    return server.http.post(f"/{ACCOUNT}/v1{path}", content=json.dumps(body), headers=sent)
+
+
+def a_payment(**changes: Any) -> dict[str, Any]:
+    fixed = {"amount": 1000, "currency": "KRW", "method": "card", "token": "tok_ok"}
+    return {"merchant_ref": uuid4().hex, **fixed, **changes}
+
+
+def eventually(look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float = 8.0) -> Seen:
+    deadline = time.monotonic() + seconds
+    while not wanted(seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return seen

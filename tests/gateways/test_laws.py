@@ -1,0 +1,240 @@
+"""The laws that every gateway keeps. They are judged by the PG's own ledger, never by what the adapter says."""
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+
+import pytest
+
+from domain.gateway import Issue, OperationKind, Outcome, Retry
+from gateways.catalog import build_gateway
+from tests.gateways.rig import (
+    AUTHORIZE,
+    CAPTURE,
+    KEY,
+    LOOKUP,
+    MOVES,
+    NEUTRALIZE,
+    REFUND,
+    VOID,
+    Rig,
+    effects,
+    prepared,
+    succeeded,
+)
+
+DEAD_ADDRESS = "http://127.0.0.1:1"
+LOST_AFTER = ("drop_after", "500_after", "garbage")
+LOST_BEFORE = ("drop_before", "500_before")
+NET_AND_HELD = {AUTHORIZE: (10_000, 0), CAPTURE: (10_000, 0), VOID: (0, 0), REFUND: (0, 0)}
+"""After one whole operation of the kind, on a payment of 10 000."""
+
+
+@pytest.mark.parametrize("kind", MOVES)
+async def test_the_same_key_twice_is_one_effect(rig: Rig, kind: OperationKind) -> None:
+    call = await prepared(rig, kind)
+    first = await succeeded(rig, call)
+    again = await succeeded(rig, call)
+    assert (again.reference, again.operation_ref) == (first.reference, first.operation_ref)
+    assert again.evidence.replayed
+    assert not first.evidence.replayed
+    assert effects(rig, call) == 1
+    money = rig.money(call)
+    assert (money.net, money.held) == NET_AND_HELD[kind]
+
+
+async def test_the_same_key_twenty_times_at_once_is_one_effect(rig: Rig) -> None:
+    call = rig.charge()
+    answers = await asyncio.gather(*(rig.gateway.perform(call) for _ in range(20)))
+    assert {answer.outcome for answer in answers} <= {Outcome.SUCCEEDED, Outcome.UNKNOWN}
+    assert (effects(rig, call), rig.money(call).net) == (1, 10_000)
+
+
+async def test_the_same_key_while_the_first_is_still_being_answered_is_unknown(rig: Rig) -> None:
+    call = rig.charge()
+    rig.arm("delay", AUTHORIZE, ms=300)
+    first = asyncio.create_task(rig.gateway.perform(call))
+    for _ in range(500):
+        if rig.money(call).rows:
+            break
+        await asyncio.sleep(0.01)
+    assert (await rig.gateway.perform(call)).outcome is Outcome.UNKNOWN
+    assert (await first).outcome is Outcome.SUCCEEDED
+    assert effects(rig, call) == 1
+
+
+async def test_another_body_under_a_used_key_moves_nothing_and_is_unknown(rig: Rig) -> None:
+    if not rig.gateway.capabilities().idempotency.body_compared:
+        pytest.skip("bodies are not compared")
+    call = rig.charge()
+    await succeeded(rig, call)
+    other = dataclasses.replace(call, amount=1)
+    assert (await rig.gateway.perform(other)).outcome is Outcome.UNKNOWN
+    assert rig.money(call).net == 10_000
+
+
+async def test_a_second_key_for_the_same_attempt_moves_nothing(rig: Rig) -> None:
+    call = rig.charge()
+    await succeeded(rig, call)
+    answer = await rig.gateway.perform(dataclasses.replace(call, key=call.key + "-again"))
+    assert answer.outcome is Outcome.UNKNOWN
+    assert rig.money(call).net == 10_000
+
+
+@pytest.mark.parametrize("kind", MOVES)
+@pytest.mark.parametrize("fault", LOST_AFTER)
+async def test_a_lost_answer_is_unknown_and_replay_and_lookup_find_the_one_effect(
+    rig: Rig, kind: OperationKind, fault: str
+) -> None:
+    call = await prepared(rig, kind)
+    rig.arm(fault, kind)
+    assert (await rig.gateway.perform(call)).outcome is Outcome.UNKNOWN
+    assert effects(rig, call) == 1
+    found = await succeeded(rig, rig.about(call, LOOKUP))
+    replayed = await succeeded(rig, call)
+    assert found.reference == replayed.reference is not None
+    assert effects(rig, call) == 1
+    money = rig.money(call)
+    assert (money.net, money.held) == NET_AND_HELD[kind]
+
+
+@pytest.mark.parametrize("kind", MOVES)
+@pytest.mark.parametrize("fault", LOST_BEFORE)
+async def test_a_lost_request_is_unknown_and_lookup_says_not_executed(
+    rig: Rig, kind: OperationKind, fault: str
+) -> None:
+    call = await prepared(rig, kind)
+    rig.arm(fault, kind)
+    assert (await rig.gateway.perform(call)).outcome is Outcome.UNKNOWN
+    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is Outcome.NOT_EXECUTED
+    assert effects(rig, call) == 0
+    await succeeded(rig, call)
+    assert effects(rig, call) == 1
+
+
+async def test_partial_captures_and_refunds_add_up(rig: Rig) -> None:
+    can = rig.gateway.capabilities()
+    if not (can.multiple_captures and can.partial_capture and can.partial_refund):
+        pytest.skip("not declared")
+    charge = rig.charge(capture_now=False)
+    reference = (await succeeded(rig, charge)).reference
+    for kind, amount in ((CAPTURE, 3_000), (CAPTURE, 4_000), (REFUND, 2_500)):
+        await succeeded(rig, rig.follow(charge, kind, amount, reference))
+    amounts = (await succeeded(rig, rig.follow(charge, VOID, 3_000, reference))).amounts
+    assert amounts is not None
+    assert (amounts.authorized, amounts.captured, amounts.refunded, amounts.voided) == (10_000, 7_000, 2_500, 3_000)
+    money = rig.money(charge)
+    assert (money.net, money.held) == (4_500, 0)
+
+
+@pytest.mark.parametrize(("kind", "amount"), [(CAPTURE, 10_001), (REFUND, 10_001), (REFUND, 10**12)])
+async def test_more_than_there_is_is_declined_for_good(rig: Rig, kind: OperationKind, amount: int) -> None:
+    call = dataclasses.replace(await prepared(rig, kind), amount=amount)
+    before = rig.money(call)
+    for _ in range(2):
+        answer = await rig.gateway.perform(call)
+        assert answer.outcome is Outcome.DECLINED
+        assert answer.decline is not None
+        assert (answer.decline.category, answer.decline.retry) == ("amount_exceeded", Retry.NEVER)
+    assert (rig.money(call).net, rig.money(call).held) == (before.net, before.held)
+    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is Outcome.DECLINED
+
+
+@pytest.mark.parametrize("kind", [CAPTURE, REFUND])
+async def test_racing_operations_never_exceed_what_there_is(rig: Rig, kind: OperationKind) -> None:
+    one = await prepared(rig, kind)
+    calls = [rig.follow(one, kind, 3_000, one.reference) for _ in range(8)]
+    answers = await asyncio.gather(*(rig.gateway.perform(call) for call in calls))
+    assert sorted(answer.outcome for answer in answers).count(Outcome.SUCCEEDED) == 3
+    assert rig.money(one).net == (9_000 if kind is CAPTURE else 1_000)
+
+
+@pytest.mark.parametrize("kind", MOVES)
+async def test_an_answer_with_another_amount_carries_the_issue(rig: Rig, kind: OperationKind) -> None:
+    call = await prepared(rig, kind)
+    rig.arm("wrong_amount", kind)
+    assert (await rig.gateway.perform(call)).issues == (Issue.AMOUNT_MISMATCH,)
+    await succeeded(rig, call)
+    rig.arm("wrong_amount", LOOKUP)
+    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).issues == (Issue.AMOUNT_MISMATCH,)
+
+
+@pytest.mark.parametrize("kind", MOVES)
+async def test_a_refused_request_was_not_executed(rig: Rig, kind: OperationKind) -> None:
+    call = await prepared(rig, kind)
+    rig.arm("refuse", kind)
+    assert (await rig.gateway.perform(call)).outcome is Outcome.NOT_EXECUTED
+    assert effects(rig, call) == 0
+
+
+async def test_nobody_at_the_address_means_not_executed_but_never_for_a_question(rig: Rig) -> None:
+    gateway = build_gateway(rig.account, rig.gateway.vendor, DEAD_ADDRESS, KEY)
+    charge = rig.charge()
+    assert (await gateway.perform(charge)).outcome is Outcome.NOT_EXECUTED
+    assert (await gateway.perform(rig.about(charge, LOOKUP))).outcome is Outcome.UNKNOWN
+    assert (await gateway.perform(rig.about(charge, NEUTRALIZE))).outcome is Outcome.UNKNOWN
+    await gateway.close()
+
+
+@pytest.mark.parametrize(
+    ("token", "retry"),
+    [
+        ("tok_declined", Retry.OTHER_PG),
+        ("tok_lost", Retry.NEVER),
+        ("tok_insufficient", Retry.AFTER_CUSTOMER_ACTION),
+        ("tok_of_nobody", Retry.AFTER_CUSTOMER_ACTION),
+    ],
+)
+async def test_a_decline_says_whether_to_try_again_and_moves_nothing(rig: Rig, token: str, retry: Retry) -> None:
+    call = rig.charge(token=token)
+    for asked in (call, call, rig.about(call, LOOKUP)):
+        answer = await rig.gateway.perform(asked)
+        assert answer.outcome is Outcome.DECLINED
+        assert answer.decline is not None
+        assert answer.decline.retry is retry
+    assert (rig.money(call).net, rig.money(call).held) == (0, 0)
+
+
+async def test_a_pending_payment_is_found_settled_later(rig: Rig) -> None:
+    if AUTHORIZE not in rig.gateway.capabilities().asynchronous:
+        pytest.skip("not declared")
+    call = rig.charge(token="tok_pending")
+    assert (await rig.gateway.perform(call)).outcome is Outcome.PENDING
+    for _ in range(250):
+        if (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is not Outcome.PENDING:
+            break
+        await asyncio.sleep(0.02)
+    await succeeded(rig, rig.about(call, LOOKUP))
+    assert rig.money(call).net == 10_000
+
+
+async def test_a_lookup_by_the_gateways_reference_finds_the_payment(rig: Rig) -> None:
+    if not rig.gateway.capabilities().lookup_by_reference:
+        pytest.skip("not declared")
+    call = rig.charge()
+    reference = (await succeeded(rig, call)).reference
+    known = dataclasses.replace(call, reference=reference)
+    assert (await succeeded(rig, rig.about(known, LOOKUP))).reference == reference
+    stranger = rig.charge()
+    mixed_up = dataclasses.replace(rig.about(stranger, LOOKUP), reference=reference)
+    assert Issue.REFERENCE_MISMATCH in (await rig.gateway.perform(mixed_up)).issues
+
+
+async def test_the_settlement_has_a_line_for_everything_that_moved(rig: Rig) -> None:
+    if not rig.gateway.capabilities().settlement:
+        pytest.skip("not declared")
+    refund = dataclasses.replace(await prepared(rig, REFUND), amount=4_000)
+    await succeeded(rig, refund)
+    day = datetime.now(UTC).date()
+    lines = [line async for line in rig.gateway.settlement_lines(day) if line.merchant_ref == refund.merchant_ref]
+    assert [(line.kind, line.gross) for line in lines] == [("charge", 10_000), ("refund", -4_000)]
+    assert sum(line.net for line in lines) == rig.money(refund).net
+
+
+@pytest.mark.parametrize("kind", [LOOKUP, NEUTRALIZE])
+@pytest.mark.parametrize("fault", ["refuse", *LOST_BEFORE, *LOST_AFTER])
+async def test_a_lost_question_says_nothing_about_its_subject(rig: Rig, kind: OperationKind, fault: str) -> None:
+    charge = rig.charge()
+    await succeeded(rig, charge)
+    rig.arm(fault, kind)
+    assert (await rig.gateway.perform(rig.about(charge, kind))).outcome is Outcome.UNKNOWN

@@ -1,0 +1,89 @@
+"""Neutralising: what is in doubt is made sure to have no effect, now or later, and nothing else is touched."""
+
+import pytest
+
+from domain.gateway import NeutralizeBy, Outcome
+from tests.gateways.rig import (
+    AUTHORIZE,
+    CAPTURE,
+    LOOKUP,
+    NEUTRALIZE,
+    REFUND,
+    VOID,
+    Rig,
+    prepared,
+    succeeded,
+)
+
+
+async def test_what_was_neutralised_before_it_arrived_is_refused_when_it_arrives_late(rig: Rig) -> None:
+    if rig.gateway.capabilities().neutralize_by is NeutralizeBy.NONE:
+        pytest.skip("cannot neutralise")
+    call = rig.charge()
+    rig.arm("drop_before", AUTHORIZE)
+    assert (await rig.gateway.perform(call)).outcome is Outcome.UNKNOWN
+    await succeeded(rig, rig.about(call, NEUTRALIZE))
+    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is Outcome.NOT_EXECUTED
+    assert (await rig.gateway.perform(call)).outcome is Outcome.NOT_EXECUTED
+    money = rig.money(call)
+    assert (money.net, money.held) == (0, 0)
+
+
+@pytest.mark.parametrize("capture_now", [True, False])
+@pytest.mark.parametrize("token", ["tok_ok", "tok_pending", "tok_3ds"])
+async def test_what_happened_after_all_is_undone_by_neutralising_it_once(
+    rig: Rig, token: str, *, capture_now: bool
+) -> None:
+    if rig.gateway.capabilities().neutralize_by is NeutralizeBy.NONE:
+        pytest.skip("cannot neutralise")
+    call = rig.charge(token=token, capture_now=capture_now)
+    rig.arm("drop_after", AUTHORIZE)
+    await rig.gateway.perform(call)
+    undo = rig.about(call, NEUTRALIZE)
+    rig.arm("drop_after", NEUTRALIZE)
+    assert (await rig.gateway.perform(undo)).outcome is Outcome.UNKNOWN
+    await succeeded(rig, undo)
+    await succeeded(rig, rig.about(call, NEUTRALIZE))
+    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is Outcome.NOT_EXECUTED
+    assert (await rig.gateway.perform(call)).outcome is Outcome.NOT_EXECUTED
+    money = rig.money(call)
+    assert (money.net, money.held) == (0, 0)
+
+
+async def test_a_neutralised_payment_takes_no_capture_and_no_refund(rig: Rig) -> None:
+    charge = rig.charge(capture_now=False)
+    reference = (await succeeded(rig, charge)).reference
+    await succeeded(rig, rig.about(charge, NEUTRALIZE))
+    for kind in (CAPTURE, VOID, REFUND):
+        answer = await rig.gateway.perform(rig.follow(charge, kind, 1, reference))
+        assert answer.outcome is Outcome.DECLINED
+    assert (rig.money(charge).net, rig.money(charge).held) == (0, 0)
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after"])
+async def test_a_capture_in_doubt_is_neutralised_alone(rig: Rig, fault: str) -> None:
+    capture = await prepared(rig, CAPTURE)
+    rig.arm(fault, CAPTURE)
+    await rig.gateway.perform(capture)
+    await succeeded(rig, rig.about(capture, NEUTRALIZE))
+    await succeeded(rig, rig.about(capture, NEUTRALIZE))
+    assert (await rig.gateway.perform(capture)).outcome is Outcome.NOT_EXECUTED
+    assert rig.money(capture).net == 0
+
+
+async def test_neutralising_one_capture_again_and_again_leaves_the_others_alone(rig: Rig) -> None:
+    whole = await prepared(rig, CAPTURE)
+    kept, doubted = (rig.follow(whole, CAPTURE, amount, whole.reference) for amount in (4_000, 3_000))
+    await succeeded(rig, kept)
+    await succeeded(rig, doubted)
+    for _ in range(3):
+        await succeeded(rig, rig.about(doubted, NEUTRALIZE))
+    assert rig.money(whole).net == 4_000
+
+
+async def test_a_refund_that_has_happened_cannot_be_neutralised(rig: Rig) -> None:
+    refund = await prepared(rig, REFUND)
+    await succeeded(rig, refund)
+    answer = await rig.gateway.perform(rig.about(refund, NEUTRALIZE))
+    assert answer.outcome is Outcome.DECLINED
+    assert rig.money(refund).net == 0

@@ -1,0 +1,1 @@
+"""The only builder: settings, logs and the embedded servers that everything else is put together from."""

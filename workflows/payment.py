@@ -1,0 +1,114 @@
+"""Calls to PGs, a component of the order's workflow: each due call runs as a task, its answer is recorded, what follows
+from it is due next. The order stays the single writer of its money; a call in doubt waits here, for days if need be.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.order import OrderRef, OrderSteps, Progress, RecordAnswer
+    from contracts.payment import PaymentSteps
+    from contracts.queues import (
+        GATEWAY_CALL_RETRY,
+        GATEWAY_CALL_TIMEOUT,
+        STORE_STEP_RETRY,
+        STORE_STEP_TIMEOUT,
+        gateway_queue,
+    )
+    from domain.gateway import Answer, Call, Evidence, OperationKind, Outcome
+    from domain.resolution import Ask, DueCall
+
+ASKED = {OperationKind.LOOKUP: Ask.LOOKUP, OperationKind.NEUTRALIZE: Ask.NEUTRALIZE}
+
+
+@dataclass
+class _Task:
+    task: "asyncio.Task[None]"
+    waiting: bool
+
+
+class Calls:
+    """The calls of one order that are on their way. ``absorb`` is told the progress after each answer."""
+
+    def __init__(self, ref: OrderRef, absorb: Callable[[Progress], None]) -> None:
+        self._ref = ref
+        self._absorb = absorb
+        self._tasks: dict[UUID, _Task] = {}
+        self._hints = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is on its way."""
+        return not self._tasks
+
+    def start(self, due: DueCall) -> None:
+        """Begin a call, unless one about the same operation is on its way."""
+        operation_id = due.call.operation_id
+        if operation_id not in self._tasks:
+            self._tasks[operation_id] = _Task(asyncio.create_task(self._run(due)), waiting=due.delay_seconds > 0)
+
+    def hint(self) -> None:
+        """Somebody says that there is news: do not wait any longer before asking."""
+        self._hints += 1
+
+    async def suspend(self) -> None:
+        """Stop waiting and let what is sent be recorded; the database knows what is due in the next run."""
+        for running in self._tasks.values():
+            if running.waiting:
+                running.task.cancel()
+        await workflow.wait_condition(lambda: self.idle)
+
+    async def _run(self, due: DueCall) -> None:
+        operation_id = due.call.operation_id
+        try:
+            await self._wait(due)
+            progress = await self._ask(due.call)
+        except asyncio.CancelledError:
+            self._tasks.pop(operation_id, None)
+            return
+        self._tasks.pop(operation_id, None)
+        self._absorb(progress)
+
+    async def _wait(self, due: DueCall) -> None:
+        if not due.delay_seconds:
+            return
+        seen = self._hints
+        summary = f"before {due.call.kind} at {due.call.account}"
+        try:
+            await workflow.wait_condition(
+                lambda: self._hints > seen, timeout=due.delay_seconds, timeout_summary=summary
+            )
+        except TimeoutError:
+            pass
+        self._tasks[due.call.operation_id].waiting = False
+
+    async def _ask(self, call: Call) -> Progress:
+        asked = ASKED.get(call.kind, Ask.SEND)
+        answer = await self._call(call)
+        return await workflow.execute_local_activity_method(
+            OrderSteps.record_answer,
+            RecordAnswer(self._ref, call.operation_id, asked, answer),
+            start_to_close_timeout=STORE_STEP_TIMEOUT,
+            retry_policy=STORE_STEP_RETRY,
+        )
+
+    async def _call(self, call: Call) -> Answer:
+        """What the PG said; that a call timed out or its worker died says nothing about the money: unknown."""
+        try:
+            return await workflow.execute_activity_method(
+                PaymentSteps.call_gateway,
+                call,
+                task_queue=gateway_queue(call.account),
+                start_to_close_timeout=GATEWAY_CALL_TIMEOUT,
+                retry_policy=GATEWAY_CALL_RETRY,
+                summary=f"{call.kind} {call.amount} {call.currency} at {call.account}",
+            )
+        except ActivityError as lost:
+            if is_cancelled_exception(lost):
+                raise
+            return Answer(Outcome.UNKNOWN, evidence=Evidence(detail=f"no answer: {lost.cause or lost}"[:200]))

@@ -1,0 +1,126 @@
+"""One section on its way: prepared, shipped (in part), delivered, held, until its goods have arrived or are canceled."""
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+from temporalio.exceptions import ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from contracts.command import Command, Release
+    from contracts.order import ApplyCommand, OrderSteps, Progress
+    from contracts.queues import STORE_STEP_RETRY, STORE_STEP_TIMEOUT
+    from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
+    from domain.number import order_workflow_id
+
+
+@workflow.defn(name="Section", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class SectionWorkflow:
+    """See the module. Its state is in the database: any run can take over from any other."""
+
+    @workflow.init
+    def __init__(self, start: SectionInput) -> None:
+        self._start = start
+        self._inbox: list[Command] = list(start.pending)
+        self._look = False
+        self._report = start.report
+        self._progress: Progress | None = None
+
+    @workflow.run
+    async def run(self, start: SectionInput) -> SectionClosed:
+        """Runs until the section is closed."""
+        await self._prepare()
+        while not self._closed():
+            if workflow.info().is_continue_as_new_suggested():
+                self._continue()
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._look)
+            await self._work()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._work()
+        closed = SectionClosed(self._start.section, self._status(), self._known())
+        if self._report:
+            await self._tell_order("section_closed", closed)
+        return closed
+
+    @workflow.signal(description="A command about this section; decided once by its id.")
+    def submit(self, command: Command) -> None:
+        """Durably accepted here; the run loop decides it."""
+        self._inbox.append(command)
+
+    @workflow.signal(description="Look at the database again.")
+    def look_again(self) -> None:
+        """A hint that something has changed."""
+        self._look = True
+
+    @workflow.signal(description="Tell the order's workflow when this section closes: it is no longer our parent.")
+    def report_to_order(self) -> None:
+        """Asked by a later run of the order."""
+        self._report = True
+
+    async def _work(self) -> None:
+        while self._inbox:
+            command = self._inbox[0]
+            progress = await workflow.execute_local_activity_method(
+                OrderSteps.apply_command,
+                ApplyCommand(command, workflow.info().workflow_id),
+                start_to_close_timeout=STORE_STEP_TIMEOUT,
+                retry_policy=STORE_STEP_RETRY,
+                summary=f"{command.body.kind} by {command.actor}",
+            )
+            self._inbox.pop(0)
+            if progress.refused is None:
+                self._absorb(progress)
+                if progress.calls:
+                    await self._tell_order("look_again")
+            self._look = self._look or isinstance(command.body, Release)
+        if self._look:
+            self._look = False
+            await self._prepare()
+
+    async def _prepare(self) -> None:
+        """Hand what is allocated to the warehouse, and learn where the section stands."""
+        ref = SectionRef(
+            self._start.store, self._start.number, self._start.section, workflow.info().workflow_id
+        )
+        self._absorb(
+            await workflow.execute_local_activity_method(
+                SectionSteps.prepare_section,
+                ref,
+                start_to_close_timeout=STORE_STEP_TIMEOUT,
+                retry_policy=STORE_STEP_RETRY,
+            )
+        )
+
+    def _absorb(self, progress: Progress) -> None:
+        if self._progress is not None and progress.version < self._progress.version:
+            return
+        self._progress = progress
+        workflow.set_current_details(f"**{self._status()}**. The order waits for {progress.waits_for}.")
+
+    async def _tell_order(self, signal: str, *arguments: object) -> None:
+        """The order's run may be closed: what matters is in the database, and a later run will read it."""
+        order_id = order_workflow_id(self._start.store, self._start.number)
+        try:
+            await workflow.get_external_workflow_handle(order_id).signal(signal, args=arguments)
+        except ApplicationError:
+            workflow.logger.info("the order's workflow is closed, it was not told")
+
+    def _continue(self) -> None:
+        workflow.continue_as_new(
+            SectionInput(
+                self._start.store, self._start.number, self._start.section, report=True, pending=tuple(self._inbox)
+            )
+        )
+
+    def _known(self) -> Progress:
+        if self._progress is None:
+            raise ApplicationError("the section has not been read", non_retryable=True)
+        return self._progress
+
+    def _status(self) -> str:
+        states = [s.status for s in self._known().sections if s.number == self._start.section]
+        return states[0] if states else "awaiting_payment"
+
+    def _closed(self) -> bool:
+        """Its goods have arrived or are canceled; or it has not begun, and the order will start it when it is paid."""
+        progress = self._known()
+        mine = [s for s in progress.sections if s.number == self._start.section]
+        return not mine or mine[0].closed
