@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 import uvicorn
-
 from api.app import create_app
+
 from wiring.logging import configure_logging, stop_logging
 from wiring.resources import open_resources
 from wiring.settings import BadSettings, Settings, settings
@@ -13,7 +13,7 @@ from wiring.settings import BadSettings, Settings, settings
 
 async def run(given: Settings) -> None:
     """Serve until SIGTERM or SIGINT; open streams get three seconds."""
-    resources = await open_resources(given, role="server")
+    resources = await open_resources(given, role="server", lazy=True)
     config = uvicorn.Config(
         create_app(resources),
         host=given.api_host,

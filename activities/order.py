@@ -160,7 +160,7 @@ class OrderActivities(OrderSteps):
         )
 
 
-async def change_order(  # noqa: PLR0913 - a transaction's parts, named
+async def change_order(
     connection: AsyncConnection,
     open_desk: Callable[[AsyncConnection, Order], Desk],
     ref: OrderRef,

@@ -107,7 +107,7 @@ def _write(names: tuple[str, ...]) -> TextClause:
         parts.append(_upsert(name, table_name(row), list(row.__table__.columns.keys())))  # type: ignore[attr-defined]
     columns = "store_id, order_id, version, entity, entity_id, field, old, new, cause, command_id, actor, workflow_id, at"
     timeline = (
-        f"INSERT INTO timeline ({columns}) SELECT {columns} FROM "  # noqa: S608 - names from our own models
+        f"INSERT INTO timeline ({columns}) SELECT {columns} FROM "
         "jsonb_populate_recordset(NULL::timeline, CAST(:timeline AS jsonb))"
     )
     return text(f"WITH {', '.join(parts)} {timeline}")
@@ -118,7 +118,7 @@ def _upsert(name: str, table: str, columns: list[str]) -> str:
     updates = ", ".join(f"{c} = EXCLUDED.{c}" for c in columns if c != "id")
     source = "jsonb_populate_record" if name == "header" else "jsonb_populate_recordset"
     return (
-        f"w_{name} AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM {source}(NULL::{table}, "  # noqa: S608
+        f"w_{name} AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM {source}(NULL::{table}, "
         f"CAST(:{name} AS jsonb)) ON CONFLICT (id) DO UPDATE SET {updates})"
     )
 

@@ -37,7 +37,7 @@ _MOVES = {
                     SELECT :id, :store, :customer, :kind, '{operation}', :amount, :merchant_ref, :key, :at FROM moved
                     RETURNING 1)
         SELECT EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM written)
-        """  # noqa: S608 - texts from this module only
+        """
     )
     for operation, delta in _DELTAS.items()
 }

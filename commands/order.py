@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import structlog
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -20,6 +21,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from contracts.order import CheckoutAnswer, OrderInput, PlaceOrder
 from contracts.queues import OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS
@@ -28,6 +30,8 @@ from domain.number import DICE_SIDES, make_number, order_workflow_id
 from models.database import Database
 from queries.order import load_order
 from workflows.order import OrderWorkflow
+
+log = structlog.get_logger()
 
 Dice = Callable[[], int]
 """A throw: 0 <= n < `DICE_SIDES`."""
@@ -74,7 +78,7 @@ async def place_order(  # noqa: PLR0913 - each part of the placement, named
         return Placed(number, answer)
 
 
-async def _start(  # noqa: PLR0913 - one attempt of `place_order`, with all that it was given
+async def _start(
     client: Client, database: Database, store: str, number: str, place: PlaceOrder, *, wait: timedelta
 ) -> CheckoutAnswer | None:
     operation = WithStartWorkflowOperation(
@@ -102,11 +106,20 @@ async def _start(  # noqa: PLR0913 - one attempt of `place_order`, with all that
         )
         return answer
     except WorkflowUpdateRPCTimeoutOrCancelledError:
+        await _forget(operation)
         return None
     except WorkflowUpdateFailedError as failed:
         return _refused(failed)
     except WorkflowAlreadyStartedError:
         return await _closed_outcome(client, database, store, number, place)
+
+
+async def _forget(operation: WithStartWorkflowOperation[OrderWorkflow, CheckoutAnswer]) -> None:
+    """Take the start's own result, else asyncio reports an error that nobody has looked at. The order goes on."""
+    try:
+        await operation.workflow_handle()
+    except RPCError as late:
+        log.info("checkout.waited_long_enough", reason=late.message)
 
 
 def _refused(failed: WorkflowUpdateFailedError) -> CheckoutAnswer | None:

@@ -43,9 +43,9 @@ def pick(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item]:
 
 
 def prepare(order: Order, number: int) -> Order:
-    """Hand every allocated item of an open section to the warehouse. A section on hold waits."""
-    section = order.section(number)
-    if section.status is not SectionStatus.OPEN:
+    """Hand every allocated item of an open section to the warehouse. A section on hold, or none, waits."""
+    section = next((s for s in order.sections if s.number == number), None)
+    if section is None or section.status is not SectionStatus.OPEN:
         return order
     items = [i for i in order.section_items(section) if i.state is ItemState.ALLOCATED]
     return order.put(*(moved(i, ItemState.PREPARING) for i in items)) if items else order

@@ -7,6 +7,7 @@ differs from what was asked makes the payment ``conflicted``; the fence stays cl
 from dataclasses import replace
 from datetime import datetime
 
+from domain.coverage import refold
 from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.payment import (
@@ -19,7 +20,7 @@ from domain.payment import (
 )
 from domain.resolution import Ask, overdue
 from domain.states import LegStatus, TenderStatus, move
-from domain.taking import Moment, open_attempt, refold
+from domain.taking import Moment, open_attempt
 
 WAITING = {
     Outcome.PENDING: TenderStatus.PROCESSING,

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from domain.allocation import allocate
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo
-from domain.gateway import OperationKind
 from domain.fulfillment import Pieces, pick
+from domain.gateway import OperationKind
 from domain.order import Order
 from domain.payment import INTERNAL_METHODS, Leg, Payment, Refund, RefundLine
 from domain.section import Item

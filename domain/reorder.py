@@ -21,6 +21,7 @@ from domain.checkout import (
     check_stock,
     new_section,
 )
+from domain.coverage import carry_over
 from domain.errors import ChangeOpen, DifferenceUnsettled, Flaw, IllegalTransition, Invalid
 from domain.fulfillment import Pieces
 from domain.order import Change, Order
@@ -286,7 +287,7 @@ def _settle_difference(
         back = max(0, min(-due, refundable(order) - owed(order)))
         refund = replace(refund, returnable=back)
         order = plan(order.put(refund, change), refund, moment, returnable=back)
-        return open_section(order, section)
+        return open_section(carry_over(order, refund.id, section.id, moment.new_id), section)
     request = PaymentRequest(
         id=moment.new_id(),
         order_id=order.id,

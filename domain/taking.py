@@ -11,16 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.allocation import allocate
+from domain.coverage import allocate_request, carry_over
 from domain.errors import NoGatewayEligible
-from domain.gateway import Answer, OperationKind, Outcome, Retry
-from domain.order import Order
+from domain.gateway import OperationKind, Outcome, Retry
+from domain.order import Change, Order
 from domain.payment import (
     DEAD_TENDERS,
     HELD_TENDERS,
     RELEASED_OUTCOMES,
     UNRESOLVED,
-    Allocation,
     Attempt,
     Operation,
     Payment,
@@ -203,7 +202,7 @@ def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order
             return order
         return order.put(replace(request, paid=paid, status=move(request.status, status, what="payment request")))
     request = replace(request, paid=paid, status=move(request.status, RequestStatus.PAID, what="payment request"))
-    order = _allocate(order.put(request), request, held, moment)
+    order = allocate_request(order.put(request), request, _waiting(order, request), held, moment.new_id)
     if order.capture == "automatic":
         for payment in held:
             amount = capturable(order, payment)
@@ -222,17 +221,18 @@ def _open_paid_sections(order: Order, request: PaymentRequest, moment: Moment) -
     for change in order.changes:
         if change.request_id == request.id:
             order = order.put(replace(change, status=move(change.status, ChangeStatus.CONFIRMED, what="change")))
-            order = _confirm_credit(order, change.refund_id)
+            order = _confirm_credit(order, change, moment)
     return order
 
 
-def _confirm_credit(order: Order, refund_id: UUID | None) -> Order:
+def _confirm_credit(order: Order, change: Change, moment: Moment) -> Order:
     """The exchange happens: its credit has become part of what was paid for the new section."""
-    if refund_id is None:
+    if change.refund_id is None or change.section_id is None:
         return order
-    refund = order.refund(refund_id)
+    refund = order.refund(change.refund_id)
     executing = move(refund.status, RefundStatus.EXECUTING, what="exchange credit")
-    return order.put(replace(refund, status=move(executing, RefundStatus.SUCCEEDED, what="exchange credit")))
+    order = order.put(replace(refund, status=move(executing, RefundStatus.SUCCEEDED, what="exchange credit")))
+    return carry_over(order, refund.id, change.section_id, moment.new_id)
 
 
 def open_section(order: Order, section: Section) -> Order:
@@ -245,38 +245,6 @@ def open_section(order: Order, section: Section) -> Order:
 def _waiting(order: Order, request: PaymentRequest) -> list[Section]:
     waits_for = None if request.purpose == "checkout" else request.id
     return [s for s in order.sections if s.status is SectionStatus.AWAITING_PAYMENT and s.request_id == waits_for]
-
-
-def _allocate(order: Order, request: PaymentRequest, held: list[Payment], moment: Moment) -> Order:
-    """Store which part of each payment covers which section; both margins add up to the last unit."""
-    sections = _waiting(order, request)
-    owed = [sum(i.paid for i in order.section_items(s)) + s.shipping_fee for s in sections]
-    if request.purpose != "checkout":
-        owed = [request.amount for _ in sections]
-    for payment in held:
-        shares = allocate(payment.authorized - payment.voided, owed)
-        owed = [o - s for o, s in zip(owed, shares, strict=True)]
-        for section, share in zip(sections, shares, strict=True):
-            if share:
-                order = order.put(Allocation(moment.new_id(), order.id, payment.id, section.id, share))
-        order = refold(order, payment)
-    return order
-
-
-def refold(order: Order, payment: Payment, *first: UUID) -> Order:
-    """Bring the allocations of a payment up to its folded amounts, the sections named ``first`` before others."""
-    rows = sorted(
-        (a for a in order.allocations if a.payment_id == payment.id), key=lambda a: (a.section_id not in first)
-    )
-    limits = (("authorized", payment.authorized - payment.voided, "amount"), ("captured", payment.captured, "authorized"))
-    for name, value, limit in (*limits, ("refunded", payment.refunded, "captured")):
-        delta = value - sum(getattr(a, name) for a in rows)
-        for k, row in enumerate(rows):
-            now = getattr(row, name)
-            room = min(delta, getattr(row, limit) - now) if delta > 0 else max(delta, -now)
-            rows[k] = replace(row, **{name: now + room})
-            delta -= room
-    return order.put(*rows) if rows else order
 
 
 def _give_back(order: Order, payments: list[Payment], moment: Moment) -> Order:

@@ -18,14 +18,14 @@ _PARTS = ", ".join(
     " WHERE t.order_id = o.id)"
     for name, row in TABLES.items()
 )
-_DOCUMENT = f"to_jsonb(o) || jsonb_build_object({_PARTS})"  # noqa: S608 - table names from our own models
-_ORDER = text(f"SELECT {_DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")  # noqa: S608
+_DOCUMENT = f"to_jsonb(o) || jsonb_build_object({_PARTS})"
+_ORDER = text(f"SELECT {_DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")
 _COMMANDS = """
     (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'body' ORDER BY c.accepted_at), '[]') FROM command c
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
 _VIEW = text(
-    f"SELECT {_DOCUMENT}, {_COMMANDS} FROM orders o WHERE o.store_id = :store AND o.number = :number"  # noqa: S608
+    f"SELECT {_DOCUMENT}, {_COMMANDS} FROM orders o WHERE o.store_id = :store AND o.number = :number"
 )
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""

@@ -1,5 +1,6 @@
 """The only builder: settings become a database, a Temporal client and PG accounts, in every process the same way."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from models.database import Database
 from wiring.settings import Settings
 
 log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+"""Seconds between tries to reach Temporal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +32,28 @@ class Resources:
         await self.database.close()
 
 
-async def connect_temporal(settings: Settings, *, role: str) -> Client:
-    """Temporal's client; connects on first use, so that a process may start before Temporal does."""
-    return await Client.connect(
-        settings.temporal_address,
-        namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
-        identity=f"opms-{role}",
-        lazy=True,
-    )
+async def connect_temporal(settings: Settings, *, role: str, lazy: bool) -> Client:
+    """Temporal's client. ``lazy`` connects on first use; else it is tried until Temporal is there."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await Client.connect(
+                settings.temporal_address,
+                namespace=settings.temporal_namespace,
+                data_converter=pydantic_data_converter,
+                identity=f"opms-{role}",
+                lazy=lazy,
+            )
+        except RuntimeError as away:
+            log.warning("temporal.unreachable", address=settings.temporal_address, reason=str(away), retry_in=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
 
-async def open_resources(settings: Settings, *, role: str) -> Resources:
-    """Everything that a face or a worker needs beside the PGs."""
+async def open_resources(settings: Settings, *, role: str, lazy: bool = False) -> Resources:
+    """Everything that a face (``lazy``: it starts and answers 503 without Temporal) or a worker needs but the PGs."""
     database = Database(settings.database_url, size=settings.database_pool_size, application=f"opms-{role}")
-    return Resources(settings, database, await connect_temporal(settings, role=role))
+    return Resources(settings, database, await connect_temporal(settings, role=role, lazy=lazy))
 
 
 def open_gateways(settings: Settings) -> Mapping[str, Gateway]:

@@ -13,7 +13,6 @@ from temporalio.common import (
     Priority,
     SearchAttributePair,
     TypedSearchAttributes,
-    VersioningBehavior,
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
@@ -51,7 +50,7 @@ RESTART_SECTION_AFTER = timedelta(seconds=60)
 """A section's workflow that was terminated is started again after so long, if its goods still have to move."""
 
 
-@workflow.defn(name="Order", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name="Order")
 class OrderWorkflow:
     """See the module."""
 
@@ -131,9 +130,11 @@ class OrderWorkflow:
     async def _wait(self) -> None:
         """Until there is something to decide, or the payment window is over."""
         progress = self._known()
-        timeout = None
-        if progress.expires_at is not None:
-            timeout = max(timedelta(seconds=1), progress.expires_at - workflow.now())
+        left = progress.expires_at - workflow.now() if progress.expires_at else None
+        if left is not None and left <= timedelta(0):
+            self._absorb(await self._expire())
+            return
+        timeout = left if progress.decided else None  # While a PG is asked, every answer comes by here again.
         try:
             await workflow.wait_condition(
                 lambda: bool(self._inbox) or self._look or self._finished() or self._progress is not self._worked,
@@ -141,12 +142,12 @@ class OrderWorkflow:
                 timeout_summary="payment window" if timeout else None,
             )
         except TimeoutError:
-            step = OrderSteps.expire_order
-            self._absorb(
-                await workflow.execute_local_activity_method(
-                    step, self._ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
-                )
-            )
+            self._absorb(await self._expire())
+
+    async def _expire(self) -> Progress:
+        return await workflow.execute_local_activity_method(
+            OrderSteps.expire_order, self._ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
+        )
 
     async def _work(self) -> None:
         """Commands first, one at a time; then look, start sections, show."""

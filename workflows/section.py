@@ -1,7 +1,6 @@
 """One section on its way: prepared, shipped (in part), delivered, held, until its goods have arrived or are canceled."""
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
@@ -11,8 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
     from domain.number import order_workflow_id
 
-
-@workflow.defn(name="Section", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name="Section")
 class SectionWorkflow:
     """See the module. Its state is in the database: any run can take over from any other."""
 

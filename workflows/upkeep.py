@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, VersioningBehavior, WorkflowIDReusePolicy
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
@@ -20,7 +20,7 @@ RETRY = RetryPolicy(maximum_attempts=5, maximum_interval=timedelta(seconds=30))
 STEP_TIMEOUT = timedelta(minutes=2)
 
 
-@workflow.defn(name="Relay", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="Relay")
 class RelayWorkflow:
     """Sends again the commands whose signal was lost, and tells the stores' back offices what happened."""
 
@@ -62,7 +62,7 @@ async def _send_again(command: Command) -> None:
             workflow.logger.info("reopened by somebody else in between; the next run looks again")
 
 
-@workflow.defn(name="Housekeeping", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="Housekeeping")
 class HousekeepingWorkflow:
     """Once a day: forgets old idempotency answers and reports orders whose stored statuses drifted."""
 
