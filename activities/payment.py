@@ -7,7 +7,7 @@ from temporalio import activity
 from typing_extensions import override
 
 from contracts.payment import PaymentSteps
-from domain.gateway import Answer, Call, Evidence, Outcome
+from domain.gateway import Answer, Call, Evidence, OperationKind, Outcome
 from gateways.gateway import Gateway, MisconfiguredGateway
 
 log = structlog.get_logger()
@@ -22,12 +22,14 @@ class PaymentActivities(PaymentSteps):
     @override
     @activity.defn
     async def call_gateway(self, call: Call) -> Answer:
-        """One keyed call. Bad credentials mean that nothing was executed, and that a person must act: logged as error."""
+        """One keyed call. Bad credentials: the call was not executed, a question not answered; a person must act."""
         try:
             answer = await self._gateways[call.account].perform(call)
         except MisconfiguredGateway as wrong:
             log.error("gateway.misconfigured", account=call.account, operation=call.kind.value, reason=str(wrong))
-            return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail=f"misconfigured: {wrong}"))
+            asking = call.kind in {OperationKind.LOOKUP, OperationKind.NEUTRALIZE}
+            outcome = Outcome.UNKNOWN if asking else Outcome.NOT_EXECUTED
+            return Answer(outcome, evidence=Evidence(detail=f"misconfigured: {wrong}"))
         log.info(
             "gateway.answered",
             account=call.account,

@@ -5,8 +5,9 @@ the effect happen once.
 """
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import text
 from temporalio.client import Client
@@ -16,6 +17,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
+from temporalio.service import RPCError
 
 from contracts.command import SECTION_COMMANDS, Command
 from contracts.order import OrderInput
@@ -26,7 +28,11 @@ from models.database import Database
 from workflows.order import OrderWorkflow
 from workflows.section import SectionWorkflow
 
+log = structlog.get_logger()
+
 COMMAND = TypeAdapter(Command)
+
+SEND_TIMEOUT = timedelta(seconds=5)
 
 _INSERT = text(
     """
@@ -38,7 +44,10 @@ _INSERT = text(
 
 
 async def submit(client: Client, database: Database, command: Command) -> None:
-    """Accept a command durably. The same command twice is one effect. Temporal out of reach raises its `RPCError`."""
+    """Accept a command durably. The same command twice is one effect.
+
+    With Temporal out of reach the row alone is the promise: the upkeep workflow sends the signal once it is back.
+    """
     async with database.statement() as connection:
         await connection.execute(
             _INSERT,
@@ -53,7 +62,10 @@ async def submit(client: Client, database: Database, command: Command) -> None:
                 "now": datetime.now(UTC),
             },
         )
-    await send(client, command)
+    try:
+        await send(client, command)
+    except RPCError as away:
+        log.warning("command.not_sent_yet", command=str(command.id), order=command.number, reason=away.message)
 
 
 async def send(client: Client, command: Command) -> None:
@@ -73,6 +85,7 @@ async def _send_to_order(client: Client, command: Command) -> None:
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal="submit",
         start_signal_args=[command],
+        rpc_timeout=SEND_TIMEOUT,
         priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=command.store),
         search_attributes=_searchable(command),
         static_summary=f"Order {command.number}",
@@ -89,6 +102,7 @@ async def _send_to_section(client: Client, command: Command, section: int) -> No
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal="submit",
         start_signal_args=[command],
+        rpc_timeout=SEND_TIMEOUT,
         priority=Priority(priority_key=SECTION_PRIORITY, fairness_key=command.store),
         search_attributes=_searchable(command),
         static_summary=f"Section {section} of order {command.number}",

@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from models.database import Database
 
-LEASE = timedelta(seconds=45)
-"""How long a run may be silent before another may take it over; longer than the longest wait (30 s) of a face."""
+LEASE = timedelta(seconds=6)
+"""How long others are told to come back. After that they may take the run over: at worst two requests wait for one
+effect, because everything behind them is keyed by the same ``subject``."""
 
 
 @dataclass(frozen=True, slots=True)

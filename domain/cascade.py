@@ -6,7 +6,7 @@ One pure function, run inside the transaction of every change (domain rules 4). 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from domain.gateway import Outcome
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import HELD_TENDERS, Payment
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
@@ -27,6 +27,9 @@ from domain.states import (
 
 OPEN_CHANGES = frozenset({ChangeStatus.DRAFT, ChangeStatus.AWAITING_PAYMENT})
 OPEN_REFUNDS = frozenset({RefundStatus.REQUESTED, RefundStatus.PLANNED, RefundStatus.EXECUTING})
+
+MUST_SUCCEED = frozenset({OperationKind.CAPTURE, OperationKind.VOID})
+"""What a PG has no business to decline: we ask only for what it has authorized."""
 
 
 def cascade(order: Order) -> Order:
@@ -138,8 +141,10 @@ def _balance(order: Order, net: int) -> BalanceState:
 
 
 def _requires_review(order: Order) -> bool:
-    return any(_needs_person(p) for p in order.payments) or any(
-        r.status == RefundStatus.PARTIALLY_EXECUTED for r in order.refunds
+    return (
+        any(_needs_person(p) for p in order.payments)
+        or any(r.status is RefundStatus.PARTIALLY_EXECUTED for r in order.refunds)
+        or any(o.kind in MUST_SUCCEED and o.outcome is Outcome.DECLINED for o in order.operations)
     )
 
 

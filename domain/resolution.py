@@ -32,7 +32,7 @@ UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
     (60, Ask.NEUTRALIZE),
     (300, Ask.LOOKUP),
 )
-PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 30, 60)
+PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 15, 15, 15, 30)
 RETRY_LADDER: tuple[int, ...] = (1, 2, 5, 15, 60, 300)
 """Delays before a capture, void or refund that was provably not executed is sent again."""
 
