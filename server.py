@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 import uvicorn
-from api.app import create_app
 
+from api.app import create_app
 from wiring.logging import configure_logging, stop_logging
 from wiring.resources import open_resources
 from wiring.settings import BadSettings, Settings, settings

@@ -67,7 +67,7 @@ async def decide_command(
         await refuse_command(connection, command, no.problem, desk.now)
         return order, None
     except IntegrityError as fence:
-        log.error("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
+        log.exception("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
         problem = Problem("storage_refused", "the database's own rules refuse this change; nothing was changed")
         await refuse_command(connection, command, problem, desk.now)
         return order, None
@@ -76,9 +76,7 @@ async def decide_command(
     return saved, shelf
 
 
-async def refuse_command(
-    connection: AsyncConnection, command: Command, problem: Problem, now: datetime
-) -> Progress:
+async def refuse_command(connection: AsyncConnection, command: Command, problem: Problem, now: datetime) -> Progress:
     """Write a refusal on the command's row."""
     await _claimed(connection, command, now)
     parameters = {"id": command.id, "problem": json.dumps(asdict(problem), default=str), "now": now}
@@ -160,7 +158,9 @@ def _failure(order: Order, command_id: UUID) -> Problem | None:
         if operation.command_id != command_id or operation.outcome is not Outcome.DECLINED:
             continue
         if operation.kind in {OperationKind.CAPTURE, OperationKind.VOID}:
-            return Problem("gateway_declined", f"{operation.kind} was declined: {operation.detail or 'no reason given'}")
+            return Problem(
+                "gateway_declined", f"{operation.kind} was declined: {operation.detail or 'no reason given'}"
+            )
     for refund in order.refunds:
         if refund.command_id == command_id and refund.status is RefundStatus.PARTIALLY_EXECUTED:
             return Problem("refund_incomplete", "no payment is left that could take the rest; a person must decide")

@@ -26,7 +26,7 @@ class PaymentActivities(PaymentSteps):
         try:
             answer = await self._gateways[call.account].perform(call)
         except MisconfiguredGateway as wrong:
-            log.error("gateway.misconfigured", account=call.account, operation=call.kind.value, reason=str(wrong))
+            log.exception("gateway.misconfigured", account=call.account, operation=call.kind.value, reason=str(wrong))
             asking = call.kind in {OperationKind.LOOKUP, OperationKind.NEUTRALIZE}
             outcome = Outcome.UNKNOWN if asking else Outcome.NOT_EXECUTED
             return Answer(outcome, evidence=Evidence(detail=f"misconfigured: {wrong}"))

@@ -82,6 +82,10 @@ def waits_for(order: Order) -> str:
         left = sum(r.amount - r.paid for r in live)
         until = f" until {order.expires_at:%Y-%m-%d %H:%M} UTC" if order.expires_at else ""
         return f"the customer to pay {left} {order.currency}{until}"
+    return _waits_for_goods(order)
+
+
+def _waits_for_goods(order: Order) -> str:
     held = [s.number for s in order.sections if s.status is SectionStatus.ON_HOLD]
     if held:
         return f"the holds of section {', '.join(map(str, held))} to be released"

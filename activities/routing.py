@@ -67,7 +67,9 @@ class _Loaded:
 class Router:
     """Chooses accounts for one order. Callable as `domain.taking.Route`."""
 
-    def __init__(self, store: str, currency: str, *, manual_capture: bool, capabilities: Mapping[str, Capabilities]) -> None:
+    def __init__(
+        self, store: str, currency: str, *, manual_capture: bool, capabilities: Mapping[str, Capabilities]
+    ) -> None:
         self._store = store
         self._currency = currency
         self._manual = manual_capture

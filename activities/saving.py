@@ -105,7 +105,9 @@ def _write(names: tuple[str, ...]) -> TextClause:
     for name in names:
         row = TABLES[name]
         parts.append(_upsert(name, table_name(row), list(row.__table__.columns.keys())))  # type: ignore[attr-defined]
-    columns = "store_id, order_id, version, entity, entity_id, field, old, new, cause, command_id, actor, workflow_id, at"
+    columns = (
+        "store_id, order_id, version, entity, entity_id, field, old, new, cause, command_id, actor, workflow_id, at"
+    )
     timeline = (
         f"INSERT INTO timeline ({columns}) SELECT {columns} FROM "
         "jsonb_populate_recordset(NULL::timeline, CAST(:timeline AS jsonb))"

@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import httpx
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Row, text
+from sqlalchemy import RowMapping, text
 from temporalio import activity
 from typing_extensions import override
 
@@ -61,23 +60,23 @@ class UpkeepActivities(UpkeepSteps):
     async def find_lost_commands(self) -> tuple[Command, ...]:
         """Commands that were promised by a row but, a process having died, perhaps never sent."""
         async with self._database.reading() as connection:
-            rows = (await connection.execute(_UNDECIDED, {"before": utc_now() - RESEND_AFTER})).all()
-        return COMMANDS.validate_python([dict(row._mapping) for row in rows])
+            rows = (await connection.execute(_UNDECIDED, {"before": utc_now() - RESEND_AFTER})).mappings().all()
+        return COMMANDS.validate_python([dict(row) for row in rows])
 
     @override
     @activity.defn
     async def deliver_events(self) -> Delivered:
         """One batch of state changes, in order, signed; marked as told only once the back office answered 2xx."""
         async with self._database.reading() as connection:
-            rows = (await connection.execute(_UNTOLD, {"limit": BATCH})).all()
+            rows = (await connection.execute(_UNTOLD, {"limit": BATCH})).mappings().all()
         if not rows:
             return Delivered(0, more=False)
         async with httpx.AsyncClient(timeout=10) as http:
-            for url, secret_name in dict.fromkeys((r.events_url, r.events_secret_name) for r in rows):
-                mine = [r for r in rows if r.events_url == url]
+            for url, secret_name in dict.fromkeys((r["events_url"], r["events_secret_name"]) for r in rows):
+                mine = [r for r in rows if r["events_url"] == url]
                 await _tell(http, url, secret_name, mine)
                 async with self._database.statement() as connection:
-                    await connection.execute(_TOLD, {"now": utc_now(), "ids": [r.id for r in mine]})
+                    await connection.execute(_TOLD, {"now": utc_now(), "ids": [r["id"] for r in mine]})
         return Delivered(len(rows), more=len(rows) == BATCH)
 
     @override
@@ -110,8 +109,8 @@ class UpkeepActivities(UpkeepSteps):
         return Drift(checked, tuple(drifted))
 
 
-async def _tell(http: httpx.AsyncClient, url: str, secret_name: str | None, rows: Sequence[Row[Any]]) -> None:
-    body = json.dumps({"events": [dict(r._mapping) for r in rows]}, default=str).encode()
+async def _tell(http: httpx.AsyncClient, url: str, secret_name: str | None, rows: Sequence[RowMapping]) -> None:
+    body = json.dumps({"events": [dict(r) for r in rows]}, default=str).encode()
     secret = os.environ.get(secret_name or "", "").encode()
     signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
     answer = await http.post(

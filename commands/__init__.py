@@ -1,1 +1,1 @@
-"""The only way to change anything: each command claims its identity in the database, then starts or signals a workflow."""
+"""The only way to change anything: each claims its identity in the database, then starts or signals a workflow."""

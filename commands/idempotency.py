@@ -29,7 +29,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``run``: go on, with these ids. ``replay``: give the stored answer. ``running``: come back. ``reused``: refuse."""
+    """``run``: go on, with these ids. ``replay``: give the stored answer. ``running``: come back. ``reused``: no."""
 
     state: Literal["run", "replay", "running", "reused"]
     subject: UUID

@@ -104,7 +104,6 @@ async def _start(
             result_type=CheckoutAnswer,
             rpc_timeout=wait,
         )
-        return answer
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         await _forget(operation)
         return None
@@ -112,6 +111,7 @@ async def _start(
         return _refused(failed)
     except WorkflowAlreadyStartedError:
         return await _closed_outcome(client, database, store, number, place)
+    return answer
 
 
 async def _forget(operation: WithStartWorkflowOperation[OrderWorkflow, CheckoutAnswer]) -> None:

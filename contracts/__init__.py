@@ -1,1 +1,1 @@
-"""All that is written into Temporal history: messages, steps, queues, ids, search attributes, policies. Only ever grows."""
+"""All that is written into Temporal history: messages, steps, queues, search attributes, policies. Only ever grows."""

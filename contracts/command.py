@@ -119,7 +119,7 @@ SECTION_COMMANDS = (Ship, Deliver, Hold, Release)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command with its identity: the same ``id`` twice is one effect. ``request_id`` ties it to the HTTP request."""
+    """A command with its identity: the same ``id`` twice is one effect. ``request_id`` ties it to its HTTP request."""
 
     id: UUID
     store: str

@@ -64,9 +64,7 @@ def asked_refund(body: RefundMoney) -> AskedRefund:
     )
 
 
-def _apply_to_section(
-    order: Order, command_id: UUID, body: Ship | Deliver | Hold | Release, moment: Moment
-) -> Order:
+def _apply_to_section(order: Order, command_id: UUID, body: Ship | Deliver | Hold | Release, moment: Moment) -> Order:
     match body:
         case Ship():
             order, value = ship(

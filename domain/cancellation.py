@@ -34,9 +34,7 @@ def cancel(
     for item in items:
         worth = item.paid - item.credited
         order = order.put(replace(moved(item, ItemState.CANCELED), credited=item.paid))
-        lines.append(
-            RefundLine(moment.new_id(), order.id, refund_id, worth, item.quantity, item.id, item.section_id)
-        )
+        lines.append(RefundLine(moment.new_id(), order.id, refund_id, worth, item.quantity, item.id, item.section_id))
     order, fees = _shipping(order, items, refund_id, moment)
     amount = sum(line.amount for line in (*lines, *fees))
     returnable = max(0, min(amount, refundable(order) - owed(order)))
@@ -56,9 +54,7 @@ def cancel(
     return _release_rest(order, moment)
 
 
-def _cancel_unpaid(
-    order: Order, pieces: Sequence[Pieces], section_number: int | None, moment: Moment
-) -> Order:
+def _cancel_unpaid(order: Order, pieces: Sequence[Pieces], section_number: int | None, moment: Moment) -> Order:
     if pieces or section_number is not None:
         raise IllegalTransition(
             "the order is not paid yet: cancel it as a whole",
@@ -101,9 +97,7 @@ def _refuse_shipped(items: Sequence[Item]) -> None:
         )
 
 
-def _shipping(
-    order: Order, items: Sequence[Item], refund_id: UUID, moment: Moment
-) -> tuple[Order, list[RefundLine]]:
+def _shipping(order: Order, items: Sequence[Item], refund_id: UUID, moment: Moment) -> tuple[Order, list[RefundLine]]:
     """A section of which nothing is left is not charged for shipping."""
     lines = []
     for section in order.sections:

@@ -6,7 +6,7 @@ from domain.errors import AmountExceeded, NothingToDo
 from domain.gateway import OperationKind
 from domain.order import Order
 from domain.payment import Payment
-from domain.taking import Moment, capturable, open_operation
+from domain.taking import Moment, Why, capturable, open_operation
 
 
 def capture(
@@ -21,7 +21,7 @@ def capture(
         raise AmountExceeded(
             f"asked to capture {amount}, {left} is left to capture", figures={"requested": amount, "capturable": left}
         )
-    return _spread(order, left if amount is None else amount, payments, moment, command_id=command_id)
+    return _spread(order, left if amount is None else amount, payments, moment, why=Why(command_id=command_id))
 
 
 def capture_shipped(order: Order, value: int, moment: Moment, *, section_id: UUID, command_id: UUID) -> Order:
@@ -29,9 +29,7 @@ def capture_shipped(order: Order, value: int, moment: Moment, *, section_id: UUI
     if order.capture != "on_shipment":
         return order
     left = sum(capturable(order, p) for p in order.payments)
-    return _spread(
-        order, min(value, left), list(order.payments), moment, section_id=section_id, command_id=command_id
-    )
+    return _spread(order, min(value, left), list(order.payments), moment, why=Why(section_id, command_id=command_id))
 
 
 def _spread(
@@ -40,14 +38,11 @@ def _spread(
     payments: list[Payment],
     moment: Moment,
     *,
-    command_id: UUID | None,
-    section_id: UUID | None = None,
+    why: Why,
 ) -> Order:
     for payment in payments:
         part = min(amount, capturable(order, payment))
         if part:
-            order = open_operation(
-                order, payment, OperationKind.CAPTURE, part, moment, section_id=section_id, command_id=command_id
-            )
+            order = open_operation(order, payment, OperationKind.CAPTURE, part, moment, why=why)
             amount -= part
     return order

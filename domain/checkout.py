@@ -328,7 +328,12 @@ def new_section(
 
 
 def new_payments(
-    order: Order, request: PaymentRequest, asked: Sequence[AskedPayment], *, new_id: NewId, command_id: UUID | None = None
+    order: Order,
+    request: PaymentRequest,
+    asked: Sequence[AskedPayment],
+    *,
+    new_id: NewId,
+    command_id: UUID | None = None,
 ) -> list[Payment]:
     """Payments as asked, in the order of taking: our own value first, PGs after it (rule M2)."""
     start = len(order.payments)

@@ -29,10 +29,11 @@ def allocate_request(
 
 def refold(order: Order, payment: Payment, *first: UUID) -> Order:
     """Bring the allocations of a payment up to its folded amounts, the sections named ``first`` before others."""
-    rows = sorted(
-        (a for a in order.allocations if a.payment_id == payment.id), key=lambda a: (a.section_id not in first)
+    rows = sorted((a for a in order.allocations if a.payment_id == payment.id), key=lambda a: a.section_id not in first)
+    limits = (
+        ("authorized", payment.authorized - payment.voided, "amount"),
+        ("captured", payment.captured, "authorized"),
     )
-    limits = (("authorized", payment.authorized - payment.voided, "amount"), ("captured", payment.captured, "authorized"))
     for name, value, limit in (*limits, ("refunded", payment.refunded, "captured")):
         delta = value - sum(getattr(a, name) for a in rows)
         for k, row in enumerate(rows):

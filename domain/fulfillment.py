@@ -1,4 +1,4 @@
-"""Goods on their way: prepare, ship (in part), deliver, hold. Rules on one section; money follows in `capture_shipped`."""
+"""Goods on their way: prepare, ship (in part), deliver, hold. Rules on one section; money is `domain.capture`'s."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -56,7 +56,9 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
     if asked is Ask.NEUTRALIZE:
         outcome = Outcome.NOT_EXECUTED if outcome is Outcome.SUCCEEDED else Outcome.UNKNOWN
     elif outcome is Outcome.NOT_EXECUTED and (asked is Ask.LOOKUP or known is not Outcome.INITIATED):
-        outcome = Outcome.UNKNOWN  # Not found may mean not yet, and this send proves nothing of the one before (R6, R7).
+        outcome = (
+            Outcome.UNKNOWN
+        )  # Not found may mean not yet, and this send proves nothing of the one before (R6, R7).
     if answer.issues:
         outcome = Outcome.UNKNOWN
     if outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
@@ -196,5 +198,3 @@ def _leg(leg: Leg, outcome: Outcome) -> Leg:
     status = LEG_OF[outcome]
     sent = move(leg.status, LegStatus.SENT, what="refund leg") if leg.status is LegStatus.RESERVED else leg.status
     return replace(leg, status=sent if status is LegStatus.SENT else move(sent, status, what="refund leg"))
-
-

@@ -17,7 +17,7 @@ from domain.order import Order
 from domain.payment import INTERNAL_METHODS, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
-from domain.taking import Moment, open_operation
+from domain.taking import Moment, Why, open_operation
 
 Policy = Literal["reverse", "proportional", "card_first", "store_value_first", "section_bound", "manual"]
 
@@ -80,9 +80,7 @@ def refundable(order: Order) -> int:
     return sum(p.refundable for p in order.payments)
 
 
-def plan(
-    order: Order, refund: Refund, moment: Moment, *, returnable: int, wanted: Sequence[AskedLeg] = ()
-) -> Order:
+def plan(order: Order, refund: Refund, moment: Moment, *, returnable: int, wanted: Sequence[AskedLeg] = ()) -> Order:
     """Reserve legs for ``returnable`` over the payments by the refund's policy, and open their operations."""
     shares = _manual(order, wanted, returnable) if wanted else by_policy(order, refund, returnable)
     if sum(amount for _, amount in shares) < returnable:
@@ -102,8 +100,7 @@ def plan(
             OperationKind.REFUND,
             amount,
             moment,
-            leg_id=leg.id,
-            command_id=refund.command_id,
+            why=Why(leg_id=leg.id, command_id=refund.command_id),
         )
     return order
 

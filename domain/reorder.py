@@ -67,7 +67,7 @@ class AskedReorder:
 def reorder(
     order: Order, asked: AskedReorder, catalog: Mapping[str, CatalogSku], moment: Moment, *, command_id: UUID
 ) -> Order:
-    """Open a new section for an exchange or a reship. Raises on stock, states, an open change, an unsettled difference."""
+    """Open a new section for an exchange or a reship. Raises on stock, states, an open change, the difference."""
     if order.status in {OrderStatus.PENDING_PAYMENT, OrderStatus.EXPIRED, OrderStatus.CANCELED}:
         raise IllegalTransition(
             f"the order is {order.status}; nothing can be sent again", figures={"from": order.status.value}
@@ -81,9 +81,7 @@ def reorder(
     order = order.put(section)
     if asked.kind == "reship":
         order = order.put(*(_free(section, w, i, catalog, moment) for w, i in zip(asked.items, old, strict=True)))
-        order = order.put(
-            Change(moment.new_id(), order.id, "reship", ChangeStatus.CONFIRMED, command_id, section.id)
-        )
+        order = order.put(Change(moment.new_id(), order.id, "reship", ChangeStatus.CONFIRMED, command_id, section.id))
         return open_section(order, section)
     return _exchange(order, asked, section, catalog, moment, command_id=command_id)
 
@@ -164,18 +162,14 @@ def _section(order: Order, asked: AskedReorder, like: Item, moment: Moment) -> S
     return new_section(order.id, number, template, new_id=moment.new_id, origin=asked.kind)
 
 
-def _free(
-    section: Section, wanted: Wanted, old: Item, catalog: Mapping[str, CatalogSku], moment: Moment
-) -> Item:
+def _free(section: Section, wanted: Wanted, old: Item, catalog: Mapping[str, CatalogSku], moment: Moment) -> Item:
     """The same pieces once more; the customer has paid for them already."""
     sku = catalog[old.sku]
     gross = sku.price * wanted.quantity
-    return _item(section, wanted, old, sku, moment, discount=gross, origin="reship")
+    return _item(section, wanted, old, sku, moment, discount=gross)
 
 
-def _item(
-    section: Section, wanted: Wanted, old: Item, sku: CatalogSku, moment: Moment, *, discount: int, origin: str
-) -> Item:
+def _item(section: Section, wanted: Wanted, old: Item, sku: CatalogSku, moment: Moment, *, discount: int) -> Item:
     paid = sku.price * wanted.quantity - discount
     return Item(
         id=moment.new_id(),
@@ -192,7 +186,7 @@ def _item(
         discount=discount,
         tax_included=included_taxes([(paid, sku.tax_rate)])[0],
         paid=paid,
-        origin=origin,
+        origin=section.origin,
         origin_item_id=old.id,
     )
 
@@ -213,9 +207,7 @@ def _exchange(
         order, row, worth = credit(order, Pieces(wanted.item_id, wanted.quantity), moment)
         back = move(row.return_state, ReturnState.REQUESTED, what=f"return of {row.sku}")
         order = order.put(replace(order.item(row.id), return_state=move(back, ReturnState.APPROVED, what="return")))
-        lines.append(
-            RefundLine(moment.new_id(), order.id, refund_id, worth, wanted.quantity, row.id, row.section_id)
-        )
+        lines.append(RefundLine(moment.new_id(), order.id, refund_id, worth, wanted.quantity, row.id, row.section_id))
     credited = sum(line.amount for line in lines)
     cost = sum(catalog[w.sku or order.item(w.item_id).sku].price * w.quantity for w in asked.items)
     due = _difference(asked.difference, cost=cost, credited=credited)
@@ -226,7 +218,7 @@ def _exchange(
         sku = catalog[wanted.sku or old.sku]
         less = min(waived, sku.price * wanted.quantity)
         waived -= less
-        order = order.put(_item(section, wanted, old, sku, moment, discount=less, origin="exchange"))
+        order = order.put(_item(section, wanted, old, sku, moment, discount=less))
     order, lines = _keep(order, lines, kept)
     if asked.return_first:
         order = order.put(Hold(moment.new_id(), order.id, section.id, AWAITING_RETURN, moment.now))

@@ -8,8 +8,8 @@ Beyond the arrows on that page these are allowed, because the trade needs them:
   suffice; ``created -> canceled | expired``: never tried; ``action_required | awaiting_deposit -> declined``: the PG
   said no after the customer's turn; ``action_required -> unknown``: the confirmation got no answer;
   ``partially_captured -> captured | voided``: the rest is taken or released;
-- tender ``unknown -> processing | action_required | expired``, ``... -> conflicted | manual_review`` and what leaves these:
-  a lookup or a neutralize found out, an answer differs from what was asked, or a person must look;
+- tender ``unknown -> processing | action_required | expired``, ``... -> conflicted | manual_review`` and what leaves
+  these: a lookup or a neutralize found out, an answer differs from what was asked, or a person must look;
 - leg ``pending | unknown -> succeeded | failed`` and outcome ``action_required -> ...``: resolved on evidence.
 
 A capture, void or refund in doubt shows on its *operation*: the tender does not become ``unknown`` again.
@@ -225,7 +225,8 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     TenderStatus: {
         "created": "processing declined expired canceled",
-        "processing": "authorized captured action_required awaiting_deposit declined unknown conflicted manual_review expired",
+        "processing": "authorized captured action_required awaiting_deposit declined unknown conflicted"
+        " manual_review expired",
         "action_required": "processing authorized captured declined expired canceled unknown conflicted manual_review",
         "awaiting_deposit": "processing authorized captured declined expired canceled unknown conflicted manual_review",
         "unknown": "processing action_required authorized captured declined expired conflicted manual_review",

@@ -65,6 +65,15 @@ class Moment:
     route: Route
 
 
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What an operation is for: a section's goods, a refund leg, a command."""
+
+    section_id: UUID | None = None
+    leg_id: UUID | None = None
+    command_id: UUID | None = None
+
+
 def settle(order: Order, moment: Moment) -> Order:
     """Open the operations that are due now for every payment request."""
     for request in order.requests:
@@ -154,9 +163,7 @@ def open_operation(
     amount: int,
     moment: Moment,
     *,
-    section_id: UUID | None = None,
-    leg_id: UUID | None = None,
-    command_id: UUID | None = None,
+    why: Why | None = None,
 ) -> Order:
     """An operation on the attempt that holds the payment's money: always its own account, never routed (R11)."""
     attempt = next(a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
@@ -172,18 +179,16 @@ def open_operation(
             key=operation_key(operation_id, kind),
             outcome=Outcome.INITIATED,
             initiated_at=moment.now,
-            section_id=section_id,
-            leg_id=leg_id,
-            command_id=command_id,
+            section_id=why.section_id if why else None,
+            leg_id=why.leg_id if why else None,
+            command_id=why.command_id if why else None,
         )
     )
 
 
 def unresolved(order: Order, payment: Payment, *kinds: OperationKind) -> list[Operation]:
     """Operations of these kinds on a payment whose end is not known; they count as if they will happen."""
-    return [
-        o for o in order.operations if o.payment_id == payment.id and o.kind in kinds and o.outcome in UNRESOLVED
-    ]
+    return [o for o in order.operations if o.payment_id == payment.id and o.kind in kinds and o.outcome in UNRESOLVED]
 
 
 def capturable(order: Order, payment: Payment) -> int:
@@ -309,7 +314,9 @@ def over(order: Order, request: PaymentRequest, status: RequestStatus, moment: M
     for change in order.changes:
         if change.request_id == request.id:
             ending = ChangeStatus.EXPIRED if status is RequestStatus.EXPIRED else ChangeStatus.CANCELED
-            order = _undo_credit(order.put(replace(change, status=move(change.status, ending, what="change"))), change.refund_id)
+            order = _undo_credit(
+                order.put(replace(change, status=move(change.status, ending, what="change"))), change.refund_id
+            )
     return settle(order, moment)
 
 

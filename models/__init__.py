@@ -1,4 +1,4 @@
-"""The tables: columns, CHECKs and unique constraints that make a wrong state impossible. No relationships, no decisions."""
+"""The tables: columns, CHECKs and unique constraints that make a wrong state impossible. No relationships."""
 
 from models.catalog import Sku, SkuOption, Stock
 from models.command import CommandRow, IdempotencyRow

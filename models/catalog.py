@@ -50,5 +50,3 @@ class Stock(SQLModel, table=True):
     on_hand: int = minor()
     held: int = minor()
     committed: int = minor()
-
-

@@ -61,9 +61,7 @@ class RoutingState(SQLModel, table=True):
 
     __tablename__ = "routing_state"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["rule_id", "account"], ["routing_weight.rule_id", "routing_weight.account"]
-        ),
+        ForeignKeyConstraint(["rule_id", "account"], ["routing_weight.rule_id", "routing_weight.account"]),
     )
     rule_id: UUID = Field(primary_key=True)
     account: str = Field(primary_key=True)

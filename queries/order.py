@@ -24,9 +24,7 @@ _COMMANDS = """
     (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'body' ORDER BY c.accepted_at), '[]') FROM command c
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
-_VIEW = text(
-    f"SELECT {_DOCUMENT}, {_COMMANDS} FROM orders o WHERE o.store_id = :store AND o.number = :number"
-)
+_VIEW = text(f"SELECT {_DOCUMENT}, {_COMMANDS} FROM orders o WHERE o.store_id = :store AND o.number = :number")
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""
 

@@ -43,4 +43,4 @@ async def _ensure(client: Client, name: str, run: Any, every: timedelta) -> None
     except ScheduleAlreadyRunningError:
         return
     except RPCError as away:
-        log.error("upkeep.schedule_missing", schedule=name, reason=away.message)
+        log.exception("upkeep.schedule_missing", schedule=name, reason=away.message)

@@ -1,4 +1,4 @@
-"""Workers by role: what each polls and what it may do at once. Used by `worker.py`, the tests and the benchmark alike."""
+"""Workers by role: what each polls and what it may do at once. For `worker.py`, the tests and the benchmark alike."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

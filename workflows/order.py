@@ -71,7 +71,7 @@ class OrderWorkflow:
         self._new_orders: set[str] = set()
 
     @workflow.run
-    async def run(self, start: OrderInput) -> CheckoutAnswer:
+    async def run(self, start: OrderInput) -> CheckoutAnswer:  # noqa: ARG002 - `__init__` has it
         """Runs until nothing can happen by itself. Gives the status that the order ended with."""
         self._absorb(await self._begin())
         await self._work()
@@ -100,7 +100,7 @@ class OrderWorkflow:
         self._end_section(closed)
 
     @workflow.update(description="Wait for the checkout's outcome.")
-    async def checkout(self, place_id: str) -> CheckoutAnswer:
+    async def checkout(self, place_id: str) -> CheckoutAnswer:  # noqa: ARG002 - for the validator
         """Answers once the payment has an outcome: taken, declined, or waiting for the customer."""
         await workflow.wait_condition(lambda: self._progress is not None and self._progress.decided)
         return self._answer()
@@ -283,9 +283,7 @@ class OrderWorkflow:
         """A new run with an empty history; sections go on by themselves and report to it."""
         await self._calls.suspend()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(
-            OrderInput(self._start.store, self._start.number, pending=tuple(self._inbox))
-        )
+        workflow.continue_as_new(OrderInput(self._start.store, self._start.number, pending=tuple(self._inbox)))
 
     def _known(self) -> Progress:
         if self._progress is None:

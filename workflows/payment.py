@@ -1,9 +1,12 @@
-"""Calls to PGs, a component of the order's workflow: each due call runs as a task, its answer is recorded, what follows
-from it is due next. The order stays the single writer of its money; a call in doubt waits here, for days if need be.
+"""Calls to PGs, a component of the order's workflow.
+
+Each due call runs as a task, its answer is recorded, what follows from it is due next. The order stays the single
+writer of its money; a call in doubt waits here, for days if need be.
 """
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -79,12 +82,10 @@ class Calls:
             return
         seen = self._hints
         summary = f"before {due.call.kind} at {due.call.account}"
-        try:
+        with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._hints > seen, timeout=due.delay_seconds, timeout_summary=summary
             )
-        except TimeoutError:
-            pass
         self._tasks[due.call.operation_id].waiting = False
 
     async def _ask(self, call: Call) -> Progress:

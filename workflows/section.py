@@ -1,4 +1,4 @@
-"""One section on its way: prepared, shipped (in part), delivered, held, until its goods have arrived or are canceled."""
+"""One section on its way: prepared, shipped (in part), delivered, held, until its goods arrived or are canceled."""
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -9,6 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.queues import STORE_STEP_RETRY, STORE_STEP_TIMEOUT
     from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
     from domain.number import order_workflow_id
+
 
 @workflow.defn(name="Section")
 class SectionWorkflow:
@@ -23,7 +24,7 @@ class SectionWorkflow:
         self._progress: Progress | None = None
 
     @workflow.run
-    async def run(self, start: SectionInput) -> SectionClosed:
+    async def run(self, start: SectionInput) -> SectionClosed:  # noqa: ARG002 - `__init__` has it
         """Runs until the section is closed."""
         await self._prepare()
         while not self._closed():
@@ -75,9 +76,7 @@ class SectionWorkflow:
 
     async def _prepare(self) -> None:
         """Hand what is allocated to the warehouse, and learn where the section stands."""
-        ref = SectionRef(
-            self._start.store, self._start.number, self._start.section, workflow.info().workflow_id
-        )
+        ref = SectionRef(self._start.store, self._start.number, self._start.section, workflow.info().workflow_id)
         self._absorb(
             await workflow.execute_local_activity_method(
                 SectionSteps.prepare_section,
