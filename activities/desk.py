@@ -49,6 +49,17 @@ class Desk:
         self.moment = Moment(self.now, uuid7, self._router)
         self._points = PointsGateway(PostgresLedger(connection, store, now=self.now, new_id=uuid7), currency)
 
+    @classmethod
+    def of(cls, connection: AsyncConnection, order: Order, capabilities: Mapping[str, Capabilities]) -> "Desk":
+        """The desk for an order that exists."""
+        return cls(
+            connection,
+            store=order.store_id,
+            currency=order.currency,
+            manual_capture=order.capture != "automatic",
+            capabilities=capabilities,
+        )
+
     async def decide(self, rule: Rule) -> Order:
         """The order after a rule and all that follows from it without a PG."""
         order = await self._routed(lambda moment: _settled(rule(moment), moment))

@@ -10,6 +10,7 @@ from temporalio import activity
 from typing_extensions import override
 from uuid_utils.compat import uuid7
 
+from activities.change import change_order
 from activities.command import decide_command, finish_commands, new_order_of, refuse_command
 from activities.desk import Desk, utc_now
 from activities.progress import progress_of, refusal
@@ -78,7 +79,7 @@ class OrderActivities(OrderSteps):
                 before = await lock_order(connection, command.store, command.number)
             except UnknownOrder as no:
                 return await refuse_command(connection, command, no.problem, utc_now())
-            desk = self._desk(connection, before)
+            desk = Desk.of(connection, before, self._capabilities)
             saved, shelf = await decide_command(connection, desk, before, request)
             await finish_commands(connection, before, saved, desk.now, decided=command)
             return progress_of(saved, self._capabilities, new_order=new_order_of(saved, command, shelf))
@@ -107,11 +108,7 @@ class OrderActivities(OrderSteps):
         return await self._change(request, "payment_window_over", rule)
 
     async def _change(self, ref: OrderRef, cause: str, rule: Callable[[Order, Moment], Order]) -> Progress:
-        try:
-            async with self._database.transaction() as connection:
-                return await change_order(connection, self._desk, ref, cause, rule, self._capabilities)
-        except UnknownOrder as no:
-            return refusal(no.problem)
+        return await change_order(self._database, self._capabilities, ref, cause, rule)
 
     async def _open(self, connection: AsyncConnection, request: OpenOrder) -> Progress:
         place = request.place
@@ -149,32 +146,6 @@ class OrderActivities(OrderSteps):
         if order.checkout_id != request.place.id:
             return refusal(NumberTaken(f"order number {request.number} is taken").problem)
         return progress_of(order, self._capabilities)
-
-    def _desk(self, connection: AsyncConnection, order: Order) -> Desk:
-        return Desk(
-            connection,
-            store=order.store_id,
-            currency=order.currency,
-            manual_capture=order.capture != "automatic",
-            capabilities=self._capabilities,
-        )
-
-
-async def change_order(
-    connection: AsyncConnection,
-    open_desk: Callable[[AsyncConnection, Order], Desk],
-    ref: OrderRef,
-    cause: str,
-    rule: Callable[[Order, Moment], Order],
-    capabilities: Mapping[str, Capabilities],
-) -> Progress:
-    """Lock, apply a rule and what follows, save; the shape of every change that is not a command."""
-    before = await lock_order(connection, ref.store, ref.number)
-    desk = open_desk(connection, before)
-    after = await desk.decide(lambda moment: rule(before, moment))
-    saved = await desk.save(before, after, Cause(cause, "system", ref.workflow_id, desk.now))
-    await finish_commands(connection, before, saved, desk.now)
-    return progress_of(saved, capabilities)
 
 
 def _needs_manual(place: PlaceOrder) -> bool:

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from temporalio import activity
 from typing_extensions import override
 
-from activities.desk import Desk
-from activities.order import change_order
+from activities.change import change_order
 from contracts.order import OrderRef, Progress
 from contracts.section import SectionRef, SectionSteps
 from domain.fulfillment import prepare
 from domain.gateway import Capabilities
+from domain.order import Order
+from domain.taking import Moment
 from models.database import Database
 
 
@@ -25,19 +26,9 @@ class SectionActivities(SectionSteps):
     @activity.defn
     async def prepare_section(self, request: SectionRef) -> Progress:
         """Allocated items become preparing; nothing to do where they are, or while the section is held."""
+
+        def rule(order: Order, _: Moment) -> Order:
+            return prepare(order, request.section)
+
         ref = OrderRef(request.store, request.number, request.workflow_id)
-        async with self._database.transaction() as connection:
-            return await change_order(
-                connection,
-                lambda c, order: Desk(
-                    c,
-                    store=order.store_id,
-                    currency=order.currency,
-                    manual_capture=order.capture != "automatic",
-                    capabilities=self._capabilities,
-                ),
-                ref,
-                "section_started",
-                lambda order, _: prepare(order, request.section),
-                self._capabilities,
-            )
+        return await change_order(self._database, self._capabilities, ref, "section_started", rule)

@@ -32,7 +32,7 @@ STORE_STEP_RETRY = RetryPolicy(
 )
 """Database steps are retried until the database is back: an order waits, it is never lost."""
 
-GATEWAY_CALL_TIMEOUT = timedelta(seconds=20)
+GATEWAY_CALL_TIMEOUT = timedelta(seconds=15)
 """Longer than the HTTP client's own limits (connect 3 s, read 10 s): a time-out here means that the worker is gone."""
 GATEWAY_CALL_RETRY = RetryPolicy(maximum_attempts=1)
 """Never retried blindly: what is not answered is *unknown*, and the order's resolution ladder asks again."""

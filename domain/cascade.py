@@ -40,7 +40,9 @@ def cascade(order: Order) -> Order:
     order = replace(
         order,
         fulfillment_status=fulfillment(order.items),
-        payment_status=paid_status(order.target, order.authorized - order.refunded, net, order.refunded),
+        payment_status=PaidStatus.PAID
+        if not order.total
+        else paid_status(order.target, order.authorized - order.refunded, net, order.refunded),
         return_status=returns(order.items),
         balance=_balance(order, net),
         has_unknown_payment=any(o.outcome is Outcome.UNKNOWN for o in order.operations),
@@ -65,7 +67,10 @@ def fulfillment(items: Sequence[Item]) -> FulfillmentStatus:
 
 
 def paid_status(target: int, authorized: int, captured: int, refunded: int) -> PaidStatus:
-    """Money against what is owed now; ``authorized`` and ``captured`` net of what went back."""
+    """Money against what is owed now; ``authorized`` and ``captured`` net of what went back.
+
+    What costs nothing to begin with is paid; the callers see to that.
+    """
     if captured > target:
         return PaidStatus.OVERPAID
     if captured == 0 and authorized <= 0:
@@ -93,13 +98,16 @@ def returns(items: Iterable[Item]) -> ReturnStatus:
 def _section(order: Order, section: Section) -> Section:
     items = order.section_items(section)
     parts = [a for a in order.allocations if a.section_id == section.id]
-    owed = sum(i.paid - i.credited for i in items) + section.shipping_fee - section.shipping_credited
+    cost = sum(i.paid for i in items) + section.shipping_fee
+    owed = cost - sum(i.credited for i in items) - section.shipping_credited
     refunded = sum(a.refunded for a in parts)
     captured = sum(a.captured for a in parts) - refunded
     section = replace(
         section,
         fulfillment_status=fulfillment(items),
-        payment_status=paid_status(owed, sum(a.authorized for a in parts) - refunded, captured, refunded),
+        payment_status=PaidStatus.PAID
+        if not cost
+        else paid_status(owed, sum(a.authorized for a in parts) - refunded, captured, refunded),
         return_status=returns(items),
     )
     status = _section_status(section, items, held=bool(order.active_holds(section)))

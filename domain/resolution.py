@@ -86,10 +86,10 @@ def overdue(operation: Operation, now: datetime) -> bool:
 def _step(operation: Operation, capabilities: Capabilities) -> tuple[int, Ask]:
     authorizing = operation.kind is OperationKind.AUTHORIZE
     can_neutralize = authorizing and capabilities.neutralize_by is not NeutralizeBy.NONE
-    if operation.outcome is Outcome.INITIATED:
-        return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.abandoning and can_neutralize:
         return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], Ask.NEUTRALIZE
+    if operation.outcome is Outcome.INITIATED:
+        return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.outcome is not Outcome.UNKNOWN:
         return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
     delay, ask = UNKNOWN_LADDER[min(max(operation.tries, 1), len(UNKNOWN_LADDER)) - 1]

@@ -1,11 +1,13 @@
 """One section on its way: prepared, shipped (in part), delivered, held, until its goods arrived or are canceled."""
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from contracts.command import Command, Release
-    from contracts.order import ApplyCommand, OrderSteps, Progress
+    from contracts.order import ApplyCommand, OrderInput, OrderSteps, Progress
     from contracts.queues import STORE_STEP_RETRY, STORE_STEP_TIMEOUT
     from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
     from domain.number import order_workflow_id
@@ -98,7 +100,21 @@ class SectionWorkflow:
         try:
             await workflow.get_external_workflow_handle(order_id).signal(signal, args=arguments)
         except ApplicationError:
-            workflow.logger.info("the order's workflow is closed, it was not told")
+            if signal == "look_again":
+                await self._reopen_order(order_id)
+
+    async def _reopen_order(self, order_id: str) -> None:
+        """Money is due and nobody asks for it: the order's run is gone (terminated), so another one takes over."""
+        try:
+            _ = await workflow.start_child_workflow(
+                "Order",
+                OrderInput(self._start.store, self._start.number),
+                id=order_id,
+                parent_close_policy=ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            )
+        except WorkflowAlreadyStartedError:
+            await self._tell_order("look_again")
 
     def _continue(self) -> None:
         workflow.continue_as_new(
