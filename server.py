@@ -1,9 +1,9 @@
 """The door of the server: one ASGI application with the API, run by uvicorn."""
 
-import asyncio
 import sys
 
 import uvicorn
+import uvloop
 
 from api.app import create_app
 from wiring.logging import configure_logging, stop_logging
@@ -38,7 +38,7 @@ def main() -> int:
         return 1
     configure_logging(given.log_level, "server")
     try:
-        asyncio.run(run(given))
+        uvloop.run(run(given))
     finally:
         stop_logging()
     return 0

@@ -6,6 +6,7 @@ import signal
 import sys
 
 import structlog
+import uvloop
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from wiring.logging import configure_logging, stop_logging
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
         return 1
     configure_logging(given.log_level, "-".join(roles))
     try:
-        asyncio.run(run(roles, given))
+        uvloop.run(run(roles, given))
     finally:
         stop_logging()
     return 0

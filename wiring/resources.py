@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from gateways.catalog import build_gateway
 from gateways.gateway import Gateway
 from models.database import Database
+from wiring.converter import data_converter
 from wiring.settings import Settings
 
 log = structlog.get_logger()
@@ -40,7 +40,7 @@ async def connect_temporal(settings: Settings, *, role: str, lazy: bool) -> Clie
             return await Client.connect(
                 settings.temporal_address,
                 namespace=settings.temporal_namespace,
-                data_converter=pydantic_data_converter,
+                data_converter=data_converter,
                 identity=f"opms-{role}",
                 lazy=lazy,
             )
