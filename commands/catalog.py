@@ -13,7 +13,7 @@ from models.database import Database
 
 
 class StockBelowPromised(Rejected):
-    """Fewer pieces than orders hold, or no count at all for them; ``figures.skus`` names each."""
+    """Fewer pieces than orders hold; ``figures.skus`` names each."""
 
     code = "stock_below_promised"
 
@@ -22,7 +22,8 @@ class StockBelowPromised(Rejected):
 class SkuTerms:
     """A SKU as the store wants it. ``price`` in minor units, ``tax_rate`` in basis points.
 
-    ``on_hand`` None leaves the count of a tracked SKU as it is (a new one has none); untracked SKUs are not counted.
+    ``on_hand`` None leaves the count as it is (a new tracked SKU begins with 0). The count of a SKU that is tracked no
+    more is kept out of sight: orders may still give pieces back to it.
     ``options`` replace all that there were.
     """
 
@@ -59,8 +60,7 @@ _UPSERT = text(
 )
 _LOCK = text(
     f"""
-    SELECT s.sku, s.held, s.committed, CASE WHEN n.tracked THEN n.on_hand END,
-           s.held + s.committed > CASE WHEN n.tracked THEN coalesce(n.on_hand, s.on_hand) ELSE 0 END
+    SELECT s.sku, n.on_hand, s.held, s.committed, n.tracked AND s.held + s.committed > n.on_hand
       FROM stock s JOIN {_GIVEN} ON n.sku = s.sku WHERE s.store_id = :store ORDER BY s.sku FOR UPDATE OF s
     """
 )
@@ -76,11 +76,6 @@ _BEGIN_COUNT = text(
     INSERT INTO stock (store_id, sku, on_hand, held, committed)
     SELECT :store, n.sku, 0, 0, 0 FROM {_GIVEN} WHERE n.tracked AND n.on_hand IS NULL ORDER BY n.sku
     ON CONFLICT (store_id, sku) DO NOTHING
-    """
-)
-_END_COUNT = text(
-    f"""
-    DELETE FROM stock s USING {_GIVEN} WHERE s.store_id = :store AND s.sku = n.sku AND NOT n.tracked
     """
 )
 _CLEAR_OPTIONS = text(f"DELETE FROM sku_option o USING {_GIVEN} WHERE o.store_id = :store AND o.sku = n.sku")
@@ -103,7 +98,7 @@ async def put_skus(database: Database, store: str, skus: Sequence[SkuTerms]) -> 
         rows = await connection.execute(_UPSERT, given | {"now": datetime.now(UTC)})
         created = [bool(row[0]) for row in rows]
         await _refuse_shortage(connection, given)
-        for statement in (_COUNT, _BEGIN_COUNT, _END_COUNT, _CLEAR_OPTIONS, _OPTIONS):
+        for statement in (_COUNT, _BEGIN_COUNT, _CLEAR_OPTIONS, _OPTIONS):
             await connection.execute(statement, given)
     return Stocked(created.count(True), created.count(False))
 
@@ -123,7 +118,7 @@ async def _refuse_shortage(connection: AsyncConnection, given: dict[str, str]) -
     """Lock the counts of the SKUs named, in one order with all who do, and hold the wish against the promises."""
     short = [
         {"sku": sku, "on_hand": on_hand, "held": held, "committed": committed}
-        for sku, held, committed, on_hand, too_few in await connection.execute(_LOCK, given)
+        for sku, on_hand, held, committed, too_few in await connection.execute(_LOCK, given)
         if too_few
     ]
     if short:

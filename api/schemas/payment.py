@@ -1,0 +1,232 @@
+"""Payments in JSON: how to pay, and what became of it."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from api.schemas.field import Asked, Code, PositiveAmount
+from api.schemas.moment import rfc3339
+from contracts.command import Capture, Pay
+from domain.checkout import AskedPayment
+from domain.order import Order
+from domain.payment import Attempt, Operation, Payment, PaymentRequest
+
+
+class PaymentIn(Asked):
+    """One leg. A card is named by a token, never by its number; points need no token."""
+
+    method: Literal["card", "points"]
+    amount: PositiveAmount
+    token: Annotated[Code | None, Field(validate_default=True)] = None
+
+    @field_validator("token")
+    @classmethod
+    def _fits_method(cls, token: str | None, given: ValidationInfo) -> str | None:
+        method = given.data.get("method")
+        if method == "card" and token is None:
+            raise PydanticCustomError("token_required", "a card needs the token that stands for it")
+        if method == "points" and token is not None:
+            raise PydanticCustomError("token_not_accepted", "points are paid without a token")
+        return token
+
+    def to_domain(self) -> AskedPayment:
+        """The leg as the domain knows it."""
+        return AskedPayment(self.method, self.amount, self.token)
+
+
+class PayIn(Asked):
+    """Pay (again). One open payment request need not be named."""
+
+    payments: Annotated[list[PaymentIn], Field(min_length=1, max_length=20)]
+    payment_request_id: UUID | None = None
+
+    def to_command(self) -> Pay:
+        """The command's body."""
+        return Pay(tuple(p.to_domain() for p in self.payments), self.payment_request_id)
+
+
+class CaptureIn(Asked):
+    """Capture what is authorized: of one payment or all, an amount or what is left."""
+
+    payment_id: UUID | None = None
+    amount: PositiveAmount | None = None
+
+    def to_command(self) -> Capture:
+        """The command's body."""
+        return Capture(self.payment_id, self.amount)
+
+
+class PaymentRequestOut(TypedDict):
+    """What is asked for."""
+
+    id: str
+    scope: str
+    section: int | None
+    purpose: str
+    amount: int
+    paid: int
+    status: str
+    due_at: str | None
+    url: str | None
+
+
+class OperationOut(TypedDict):
+    """One thing asked of a PG."""
+
+    id: str
+    kind: str
+    amount: int
+    outcome: str
+    detail: str | None
+    initiated_at: str
+    resolved_at: str | None
+
+
+class AttemptOut(TypedDict):
+    """One try at one PG account; ``decision`` explains why that account."""
+
+    id: str
+    gateway: str
+    reference: str | None
+    merchant_ref: str
+    outcome: str
+    decision: dict[str, Any] | None
+    rule_version: int | None
+    created_at: str
+    operations: list[OperationOut]
+
+
+class DeclineOut(TypedDict):
+    """Why a payment was declined; ``retry`` says what may help."""
+
+    category: str
+    code: str | None
+    message: str | None
+    retry: str | None
+
+
+class NextActionOut(TypedDict):
+    """What the customer must do now."""
+
+    kind: str
+    url: str | None
+
+
+class AllocationOut(TypedDict):
+    """Which part of a payment covers which section."""
+
+    section: int
+    amount: int
+    captured: int
+    refunded: int
+
+
+class PaymentOut(TypedDict):
+    """One leg and what became of it; ``gateway`` is the account of the latest attempt."""
+
+    id: str
+    payment_request_id: str
+    method: str
+    gateway: str | None
+    status: str
+    amount: int
+    authorized: int
+    captured: int
+    voided: int
+    refunded: int
+    refund_pending: int
+    next_action: NextActionOut | None
+    decline: DeclineOut | None
+    attempts: list[AttemptOut]
+    allocations: list[AllocationOut]
+
+
+def payment_request_out(request: PaymentRequest, sections: dict[UUID, int]) -> PaymentRequestOut:
+    """A request, with its section by number."""
+    return {
+        "id": str(request.id),
+        "scope": request.scope,
+        "section": sections.get(request.section_id) if request.section_id else None,
+        "purpose": request.purpose,
+        "amount": request.amount,
+        "paid": request.paid,
+        "status": request.status.value,
+        "due_at": rfc3339(request.due_at),
+        "url": None,
+    }
+
+
+def payment_out(order: Order, payment: Payment, sections: dict[UUID, int]) -> PaymentOut:
+    """A payment with its attempts, in the order in which they were made."""
+    attempts = sorted((a for a in order.attempts if a.payment_id == payment.id), key=lambda a: a.position)
+    return {
+        "id": str(payment.id),
+        "payment_request_id": str(payment.request_id),
+        "method": payment.method,
+        "gateway": attempts[-1].account if attempts else None,
+        "status": payment.status.value,
+        "amount": payment.amount,
+        "authorized": payment.authorized,
+        "captured": payment.captured,
+        "voided": payment.voided,
+        "refunded": payment.refunded,
+        "refund_pending": payment.refund_pending,
+        "next_action": _next_action(payment),
+        "decline": _decline(payment),
+        "attempts": [_attempt_out(order, a) for a in attempts],
+        "allocations": [
+            {
+                "section": sections[a.section_id],
+                "amount": a.amount,
+                "captured": a.captured,
+                "refunded": a.refunded,
+            }
+            for a in order.allocations
+            if a.payment_id == payment.id
+        ],
+    }
+
+
+def _next_action(payment: Payment) -> NextActionOut | None:
+    return {"kind": payment.action_kind, "url": payment.action_url} if payment.action_kind else None
+
+
+def _decline(payment: Payment) -> DeclineOut | None:
+    if not payment.decline_category:
+        return None
+    return {
+        "category": payment.decline_category,
+        "code": payment.decline_code,
+        "message": payment.decline_message,
+        "retry": payment.decline_retry,
+    }
+
+
+def _attempt_out(order: Order, attempt: Attempt) -> AttemptOut:
+    operations = [o for o in order.operations if o.attempt_id == attempt.id]
+    return {
+        "id": str(attempt.id),
+        "gateway": attempt.account,
+        "reference": attempt.reference,
+        "merchant_ref": attempt.merchant_ref,
+        "outcome": attempt.outcome.value,
+        "decision": attempt.decision,
+        "rule_version": attempt.rule_version,
+        "created_at": rfc3339(attempt.created_at),
+        "operations": [_operation_out(o) for o in sorted(operations, key=lambda o: (o.initiated_at, o.id))],
+    }
+
+
+def _operation_out(operation: Operation) -> OperationOut:
+    return {
+        "id": str(operation.id),
+        "kind": operation.kind.value,
+        "amount": operation.amount,
+        "outcome": operation.outcome.value,
+        "detail": operation.detail,
+        "initiated_at": rfc3339(operation.initiated_at),
+        "resolved_at": rfc3339(operation.resolved_at),
+    }

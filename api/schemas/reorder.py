@@ -1,0 +1,52 @@
+"""Reorders in JSON: exchange, reship, buy again."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from api.schemas.field import Code, Reason
+from api.schemas.section import MAX_LINES, DestinationIn, PiecesIn
+from contracts.command import Reorder
+from domain.reorder import Difference, Wanted
+from api.schemas.field import Asked
+
+
+class WantedIn(PiecesIn):
+    """Pieces of an item to send again; ``sku``: something else for them (exchange)."""
+
+    sku: Code | None = None
+
+    def to_wanted(self) -> Wanted:
+        """The pieces as the domain knows them."""
+        return Wanted(self.item_id, self.quantity, self.sku)
+
+
+class ReorderIn(Asked):
+    """New items because of earlier ones. ``again`` may leave the items out: everything once more, as a new order."""
+
+    kind: Literal["exchange", "reship", "again"]
+    items: Annotated[list[WantedIn] | None, Field(min_length=1, max_length=MAX_LINES, validate_default=True)] = None
+    destination: DestinationIn | None = None
+    difference: Difference = "collect"
+    policy: Literal["return_first", "ship_first"] = "return_first"
+    reason: Reason | None = None
+
+    @field_validator("items")
+    @classmethod
+    def _needed(cls, items: list[WantedIn] | None, given: ValidationInfo) -> list[WantedIn] | None:
+        if items is None and given.data.get("kind") in {"exchange", "reship"}:
+            raise PydanticCustomError("items_required", "an exchange or a reship names the items")
+        return items
+
+    def to_command(self, new_number: str | None) -> Reorder:
+        """The command's body; ``new_number`` is drawn for ``again``."""
+        return Reorder(
+            reorder=self.kind,
+            items=tuple(w.to_wanted() for w in self.items or ()),
+            destination=self.destination.to_domain() if self.destination else None,
+            difference=self.difference,
+            policy=self.policy,
+            reason=self.reason or "",
+            new_number=new_number,
+        )

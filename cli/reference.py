@@ -1,0 +1,252 @@
+"""`python -m cli reference`: write the pages of `docs/reference/` from the code, so that they cannot lag behind it."""
+
+import inspect
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from cli.refusal import Refusal
+from domain import states
+from domain.errors import Rejected
+from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
+from domain.states import TABLES, TERMINAL
+from wiring.settings import PREFIX, GatewaySettings, LocalSettings, Settings
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+WRITTEN_BY = "<!-- Written by `python -m cli reference`. Do not edit: a test compares this page with the code. -->"
+
+SPEAKERS = ("queries", "commands", "activities")
+"""Rooms that may have refusals of their own beside those of `domain/errors.py`."""
+
+PLAIN = {
+    "storage_refused": "A rule of the database itself refused the change; nothing was changed. Only on commands.",
+    "gateway_declined": "A PG declined a capture or a void. Only on commands.",
+    "refund_incomplete": "No payment is left for the rest of a refund; a person must decide. Only on commands.",
+    "bad_request": "The body cannot be read.",
+    "unauthenticated": "No key, or one that is unknown or revoked.",
+    "scope_missing": "The key lacks the scope of this endpoint.",
+    "not_found": "There is nothing at this address.",
+    "method_not_allowed": "This address does not take this method.",
+    "request_in_progress": "The first request with this Idempotency-Key is still running.",
+    "stale_version": "`If-Match` names an older version.",
+    "body_too_large": "A body has at most 1 MiB.",
+    "card_number_not_accepted": "Something in the body looks like a card number; send a token of the PG.",
+    "idempotency_key_invalid": "An Idempotency-Key is 1 to 255 visible ASCII characters, once.",
+    "idempotency_key_required": "This request needs an Idempotency-Key.",
+    "idempotency_key_reused": "This Idempotency-Key was used for another request.",
+    "invalid_cursor": "The cursor is not one that this API gave.",
+    "invalid_header": "A header such as `Prefer` or `If-Match` is misshapen.",
+    "unknown_parameter": "A query parameter that this endpoint does not know.",
+    "internal_error": "Something broke on our side; the log has it under the `request_id`.",
+    "unavailable": "Postgres or Temporal is away for the moment; send the same request again.",
+}
+"""Codes without a class: refusals of the API itself, and those that only a command's outcome carries."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Where to write; for tests and for looking before overwriting."""
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages go; default docs/reference")
+
+
+def run(arguments: Namespace) -> int:
+    """Write every page; says which ones changed."""
+    folder: Path = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        file = folder / name
+        changed = not file.exists() or file.read_text() != text
+        file.write_text(text)
+        sys.stdout.write(f"{'written' if changed else 'same   '} {file.name}\n")
+    return 0
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its file name. Raises `Refusal` for a refusal that nobody has put into words."""
+    return {
+        "states.md": _page(_states()),
+        "resolution.md": _page(_resolution()),
+        "settings.md": _page(_settings()),
+        "errors.md": _page(_errors()),
+    }
+
+
+def _page(lines: Iterator[str]) -> str:
+    return "\n".join([WRITTEN_BY, *lines]).rstrip() + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells]
+
+
+def _sentence(thing: type) -> str:
+    """The first paragraph of a docstring as one line of Markdown."""
+    first = inspect.cleandoc(thing.__doc__ or "").split("\n\n")[0]
+    return " ".join(first.split()).replace("``", "`")
+
+
+def _states() -> Iterator[str]:
+    yield from (
+        "# States",
+        "",
+        "Every state and every move, from the tables in `domain/states.py`. A move that is not here is refused with",
+        "`illegal_transition`, which names from, to and what is allowed. Staying in a state is never an error.",
+        "Nothing leaves a state in **bold**.",
+    )
+    for axis, table in TABLES.items():
+        yield from ("", f"## {axis.__name__}", "", _sentence(axis), "", "```mermaid", "stateDiagram-v2")
+        yield "    direction LR"
+        for state in table:
+            yield from (f"    {state} --> {target}" for target in axis if target in table[state])
+        yield from (f"    {state} --> [*]" for state in axis if state in TERMINAL[axis])
+        yield from ("```", "")
+        rows = [
+            [f"**`{state}`**" if not exits else f"`{state}`", ", ".join(f"`{s}`" for s in axis if s in exits) or "-"]
+            for state, exits in table.items()
+        ]
+        yield from _table(["From", "To"], rows)
+    yield from (
+        "",
+        "## Derived statuses",
+        "",
+        "These have no table: the cascade (`domain/cascade.py`) computes them from items and amounts at every change.",
+        "",
+    )
+    derived = [
+        kind
+        for kind in vars(states).values()
+        if isinstance(kind, type) and issubclass(kind, StrEnum) and kind is not StrEnum and kind not in TABLES
+    ]
+    yield from _table(
+        ["Status", "Values", "What it says"],
+        [[kind.__name__, ", ".join(f"`{value}`" for value in kind), _sentence(kind)] for kind in derived],
+    )
+
+
+def _resolution() -> Iterator[str]:
+    yield from (
+        "# Asking a PG again",
+        "",
+        "While an operation has no known end, its order asks the PG again, by these ladders of",
+        "`domain/resolution.py`. A pause begins when the answer to the step before has been recorded. The last step",
+        "repeats. The signal `look_again` to the order's workflow ends a pause at once.",
+        "",
+        "## The outcome is `unknown`",
+        "",
+    )
+    rows = [[str(place), f"{seconds} s", ask.value] for place, (seconds, ask) in enumerate(UNKNOWN_LADDER, start=1)]
+    yield from _table(["Step", "Pause before it", "Ask"], rows)
+    yield from (
+        "",
+        "- `send`: the same call with the same key. A PG without idempotency gets a `lookup` instead.",
+        "- `lookup`: what became of it? Not found proves nothing: the first request may still be on its way.",
+        "- `neutralize`: make sure that it has no effect. Only for authorizations, where the PG can; else `send`.",
+        f"- After {GIVE_UP_AFTER.days} days an unknown authorization becomes `manual_review`. The asking goes on.",
+        "",
+        "## The outcome is `pending` or `action_required`",
+        "",
+        f"Lookups after {_pauses(PENDING_LADDER)} s.",
+        "",
+        "## It was provably not executed",
+        "",
+        "An authorization goes to another account. A capture, void or refund is sent again with the same key after",
+        f"{_pauses(RETRY_LADDER)} s.",
+    )
+
+
+def _pauses(ladder: Sequence[int]) -> str:
+    return f"{', '.join(map(str, ladder))}, then every {ladder[-1]}"
+
+
+def _settings() -> Iterator[str]:
+    yield from (
+        "# Settings",
+        "",
+        "Environment variables, read once at the start of a process. `.env.example` has all of them for copying.",
+        "A value that is missing or wrong ends the process with one sentence that names the variable, not its value.",
+        "",
+        "## Workers and server",
+        "",
+    )
+    local = set(LocalSettings.model_fields)
+    yield from _settings_table(Settings, [name for name in Settings.model_fields if name not in local], prefix=PREFIX)
+    yield from ("", f"## One PG account in `{PREFIX}GATEWAYS`", "")
+    yield from _settings_table(GatewaySettings, list(GatewaySettings.model_fields), prefix=None)
+    yield from ("", "## `make up`", "")
+    yield from _settings_table(LocalSettings, list(LocalSettings.model_fields), prefix=PREFIX)
+
+
+def _settings_table(model: type[BaseModel], names: Sequence[str], *, prefix: str | None) -> list[str]:
+    schema = model.model_json_schema()["properties"]
+    rows = []
+    for name in names:
+        field = model.model_fields[name]
+        shown = f"{prefix}{name.upper()}" if prefix is not None else name
+        default = "**must be given**" if field.is_required() else _default(field.default)
+        rows.append([f"`{shown}`", _shape(schema[_key(schema, name)]), default, str(field.description)])
+    return _table(["Setting", "Shape", "Default", "What it is"], rows)
+
+
+def _key(schema: Mapping[str, Any], name: str) -> str:
+    """The property's name in the schema, where settings stand under their variable's name."""
+    return name if name in schema else f"{PREFIX}{name}".lower()
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def _shape(schema: Mapping[str, Any]) -> str:
+    """A JSON schema in a few words."""
+    if options := [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]:
+        return _shape(options[0])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "pattern" in schema:
+        return f"text like `{schema['pattern']}`"
+    if schema.get("type") == "integer":
+        return f"{schema['minimum']} to {schema['maximum']}" if "minimum" in schema else "integer"
+    words = {"boolean": "`true` or `false`", "object": "JSON object"}
+    return words.get(str(schema.get("type")), "text")
+
+
+def _errors() -> Iterator[str]:
+    face = import_module("api.problem")  # a table of the face, read only when this page is asked for
+    meanings = {**PLAIN, **{kind.code: _sentence(kind) for kind in _refusals()}}
+    if missing := [code for code in face.STATUS if code not in meanings]:
+        raise Refusal(f"Nobody has said in words what these codes mean: {', '.join(missing)}; see cli/reference.py.")
+    yield from (
+        "# Errors",
+        "",
+        "Every error is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `code`, `errors`,",
+        "`request_id`, `retryable` and, where they help, `figures` with the server's own numbers. Program against",
+        "`code`, which is stable; `detail` is for people and may change. A command that was not applied carries the",
+        "same object as its `problem`.",
+        "",
+    )
+    rows = []
+    for code, status in sorted(face.STATUS.items(), key=lambda row: (row[1], row[0])):
+        again = f"yes, after {face.PAUSE[code]} s" if code in face.RETRYABLE else "no"
+        rows.append([f"`{code}`", str(status), meanings[code], again])
+    yield from _table(["Code", "Status", "What it says", "Same request again"], rows)
+
+
+def _refusals() -> list[type[Rejected]]:
+    """Every kind of refusal in the house, however deep it is derived."""
+    for room in SPEAKERS:
+        for file in sorted((FOLDER.parents[1] / room).glob("*.py")):
+            import_module(f"{room}.{file.stem}" if file.stem != "__init__" else room)
+    found: list[type[Rejected]] = [Rejected]
+    for kind in found:
+        found.extend(kind.__subclasses__())
+    return found

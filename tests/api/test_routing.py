@@ -1,0 +1,82 @@
+"""What a rule would have done, and how shares are shown. No database: the payments are given."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from api.schemas.routing import RuleIn, shares_out
+from domain.routing import Constraint, Rule
+from queries.routing import AccountView, RoutedPayment, Tally, replay
+
+PAUSED = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def accounts(*, paused: str | None = None, disabled: str | None = None) -> list[AccountView]:
+    return [AccountView(name, "sandbox", name != disabled, PAUSED if name == paused else None) for name in ("a", "b")]
+
+
+def payments(count: int, *, amount: int = 1000) -> list[RoutedPayment]:
+    return [RoutedPayment("a", "card", "KRW", amount)] * count
+
+
+def ratio(a: int, *, by: str = "count", constraints: tuple[Constraint, ...] = ()) -> Rule:
+    return Rule(0, "ratio", by, (("a", a), ("b", 100 - a)), ("a", "b"), constraints)
+
+
+@given(st.integers(0, 100))
+def test_a_hundred_payments_follow_the_shares_exactly(share: int) -> None:
+    preview = replay(ratio(share), accounts(), payments(100))
+    counts = {tally.account: tally.count for tally in preview.tallies}
+    assert counts == {name: count for name, count in (("a", share), ("b", 100 - share)) if count}
+    assert preview.moved == 100 - share
+
+
+def test_accounts_count_as_they_are_now() -> None:
+    for states in (accounts(paused="a"), accounts(disabled="a")):
+        assert replay(ratio(70), states, payments(10)).tallies == (Tally("b", 10, 10_000),)
+
+
+def test_constraints_count_and_what_nobody_takes_is_named() -> None:
+    only_small = tuple(Constraint(name, max_amount=500) for name in ("a", "b"))
+    mixed = [*payments(3), *payments(2, amount=500)]
+    preview = replay(ratio(50, constraints=only_small), accounts(), mixed)
+    assert (preview.payments, preview.refused) == (5, {"card KRW": 3})
+    assert sum(tally.count for tally in preview.tallies) == 2
+
+
+def test_nothing_recent_is_nothing_done() -> None:
+    preview = replay(ratio(70, by="amount"), accounts(), [])
+    assert (preview.payments, preview.tallies, preview.moved) == (0, (), 0)
+
+
+def test_shares_name_every_account_of_the_rule_and_every_other_that_got_something() -> None:
+    shown = shares_out(ratio(70), [Tally("a", 1, 100), Tally("old", 3, 300)])
+    assert [(each.account, each.configured_percent, each.count_percent) for each in shown] == [
+        ("a", 70.0, 25.0),
+        ("b", 30.0, 0.0),
+        ("old", 0.0, 75.0),
+    ]
+
+
+def test_weights_keep_the_order_in_which_they_were_sent() -> None:
+    rule = RuleIn.model_validate_json('{"strategy": "ratio", "weights": {"z": 30, "a": 30, "m": 40}}')
+    assert rule.to_domain().weights == (("z", 30), ("a", 30), ("m", 40))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"strategy": "dice", "weights": {"a": 100}},
+        {"strategy": "ratio", "weights": {"a": 50.0, "b": 50}},
+        {"strategy": "ratio", "weights": {"a": True, "b": 99}},
+        {"strategy": "ratio", "weights": {"a": -1, "b": 101}},
+        {"strategy": "ratio", "weights": {"a": 100}, "active_from": "2026-11-22T00:00:00"},
+        {"strategy": "ratio", "weights": {"a": 100}, "colour": "red"},
+    ],
+)
+def test_a_misshapen_rule_is_refused(body: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        RuleIn.model_validate(body)
