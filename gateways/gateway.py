@@ -22,7 +22,7 @@ class WebhookTrust(StrEnum):
     """How far a webhook's content may be believed once it has been parsed."""
 
     SIGNED = "signed"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - how it is trusted, no secret
     UNSIGNED = "unsigned"
 
 
@@ -109,7 +109,6 @@ class Gateway(ABC):
 
     async def close(self) -> None:
         """Release connections."""
-        return None
 
     async def perform(self, call: Call) -> Answer:
         """Send a call to the method of its kind."""

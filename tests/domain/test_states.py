@@ -60,7 +60,7 @@ PAGE: dict[type[StrEnum], str] = {
         paid > ; expired > ; canceled >""",
     TenderStatus: """
         created > processing declined canceled expired
-        processing > authorized action_required awaiting_deposit captured declined unknown conflicted expired manual_review
+    processing > authorized action_required awaiting_deposit captured declined unknown conflicted expired manual_review
         action_required > processing authorized captured expired canceled declined unknown conflicted manual_review
         awaiting_deposit > processing authorized captured expired canceled declined unknown conflicted manual_review
         unknown > processing action_required authorized captured declined expired conflicted manual_review

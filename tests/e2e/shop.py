@@ -183,6 +183,15 @@ class Shop:
         assert command["status"] == "applied", command
         return self.order(number)
 
+    def paid(self, number: str) -> dict[str, Any]:
+        """The order once it is paid."""
+
+        def found() -> dict[str, Any] | None:
+            order = self.order(number)
+            return order if order["payment_status"] == "paid" else None
+
+        return until(f"{number} is paid", found, within=60)
+
     def deliver_all(self, number: str) -> dict[str, Any]:
         """Ship and deliver every open section."""
         for section in self.order(number)["sections"]:
@@ -204,9 +213,7 @@ class Shop:
     def charged(self, order: dict[str, Any]) -> int:
         """What the customer's card was charged for an order, less what came back, by the PG's own ledger."""
         signs = {"capture": 1, "refund": -1}
-        return sum(
-            signs.get(o["operation"], 0) * o["amount"] for o in self.ledger(order) if o["status"] == "succeeded"
-        )
+        return sum(signs.get(o["operation"], 0) * o["amount"] for o in self.ledger(order) if o["status"] == "succeeded")
 
     def arm(self, fault: str, operation: str | None = "authorize", **more: Any) -> None:
         """Arm a fault at the sandbox PG."""
@@ -215,7 +222,8 @@ class Shop:
 
     def points(self, customer: str) -> tuple[int, int]:
         """A customer's points by our own ledger: (balance, held)."""
-        return self.sql("SELECT balance, held FROM value_account WHERE customer_id = $1", customer)[0]
+        [(balance, held)] = self.sql("SELECT balance, held FROM value_account WHERE customer_id = $1", customer)
+        return balance, held
 
     def sql(self, statement: str, *arguments: Any) -> list[Any]:
         """Look into the database."""
@@ -262,5 +270,3 @@ def checkout_body(*, token: str = "tok_ok", points: int = 7700, customer: str = 
         "payment_mode": "atomic",
         "capture": "automatic",
     }
-
-

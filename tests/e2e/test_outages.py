@@ -34,7 +34,7 @@ def all_paid_once(shop: Shop, numbers: list[str]) -> None:
     """Every order is paid, and the gateway charged each exactly once."""
     assert len(set(numbers)) == len(numbers)
     for number in numbers:
-        order = until("paid", lambda n=number: (o := shop.order(n))["payment_status"] == "paid" and o, within=60)
+        order = shop.paid(number)
         assert shop.charged(order) == 50000
 
 
@@ -80,7 +80,10 @@ def test_every_process_is_killed_in_turn_while_orders_are_placed(shop: Shop) -> 
 
 def test_everything_is_killed_at_once_and_the_next_up_goes_on(shop: Shop) -> None:
     with ThreadPoolExecutor(8) as pool:
-        numbers = [a.json()["number"] for a in pool.map(lambda n: shop.checkout(customer=f"c-{50 + n}", token="tok_slow", wait=1), range(8))]
+        numbers = [
+            a.json()["number"]
+            for a in pool.map(lambda n: shop.checkout(customer=f"c-{50 + n}", token="tok_slow", wait=1), range(8))
+        ]
     shop.kill_all()
     all_paid_once(shop, numbers)
     order = shop.deliver_all(numbers[0])

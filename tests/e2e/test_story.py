@@ -171,7 +171,8 @@ def test_buying_again_is_a_new_order_that_waits_for_its_payment(shop: Shop) -> N
     command = shop.command(number, "reorders", {"kind": "again", "items": []})
     assert command["status"] == "applied", command
     fresh = command["result"]["order"]
-    answer = until("the new order", lambda: shop.http.get(f"/v1/orders/{fresh}").is_success and shop.order(fresh))
+    until("the new order", lambda: shop.http.get(f"/v1/orders/{fresh}").is_success)
+    answer = shop.order(fresh)
     assert (answer["reorder_of"], answer["status"]) == (number, "pending_payment")
     total = answer["totals"]["total"]
     pay = {"payments": [{"method": "card", "amount": total, "token": "tok_ok"}]}
