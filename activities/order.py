@@ -28,9 +28,10 @@ from domain.checkout import Opening, open_order, quote
 from domain.errors import NumberTaken, Rejected, UnknownOrder
 from domain.gateway import Capabilities, Outcome
 from domain.order import Order
+from domain.payment import LIVE_REQUESTS
 from domain.recording import record
 from domain.states import RequestStatus
-from domain.taking import LIVE_REQUESTS, Moment, over
+from domain.taking import Moment, over
 from models.database import Database
 from queries.catalog import load_shelf
 from queries.order import load_order

@@ -7,11 +7,10 @@ from domain.cascade import OPEN_CHANGES, OPEN_REFUNDS
 from domain.errors import Problem
 from domain.gateway import Capabilities, OperationKind, Outcome
 from domain.order import Order
-from domain.payment import UNRESOLVED, Operation
+from domain.payment import LIVE_REQUESTS, UNRESOLVED, Operation
 from domain.resolution import due_call
 from domain.section import CLOSED_SECTIONS
 from domain.states import OrderStatus, SectionStatus
-from domain.taking import LIVE_REQUESTS
 
 ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 

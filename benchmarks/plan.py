@@ -12,7 +12,6 @@ from time import perf_counter
 import asyncpg
 import httpx
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 
 from benchmarks.acknowledgement import listening
 from benchmarks.histories import Footprint, footprint
@@ -25,6 +24,7 @@ from benchmarks.statements import Statements, count_statements
 from cli.addresses import Addresses
 from cli.processes import Polls, ProcessSpec
 from cli.supervisor import Rank
+from wiring.converter import data_converter
 
 SAMPLED_HISTORIES = 20
 COUNTED_ORDERS = 9
@@ -71,11 +71,11 @@ class Plan:
         """Measure; raises whatever goes wrong, because a run with a failed order has measured nothing."""
         machine = describe_machine()
         addresses = self._system.addresses
-        client = await Client.connect(addresses.temporal, data_converter=pydantic_data_converter)
+        client = await Client.connect(addresses.temporal, data_converter=data_converter)
         async with (
             listening(self._system.acknowledgement_port) as heard,
             http_clients(addresses, self._sizes.clients) as http,
-            asyncpg.create_pool(addresses.database, min_size=1, max_size=2) as database,
+            asyncpg.create_pool(addresses.database, min_size=1, max_size=2, reset=as_it_is) as database,
         ):
             await self._start_skeleton_worker()
             skeletons = SkeletonShop(client, heard)
@@ -166,6 +166,10 @@ class Plan:
     def _next(self, size: int) -> range:
         start = next(self._indexes) * 1_000_000
         return range(start, start + size)
+
+
+async def as_it_is(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Give a connection back without the statements that asyncpg would run: they would be counted."""
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ from cli.seed import CUSTOMERS
 from cli.waiting import until
 
 POINTS = 7_700
+LOOK_EVERY = 0.03
+"""Seconds between two looks: a skeleton's client hears at once, ours should not wait for much longer."""
 WELL_STOCKED = 200
 """Pieces of a SKU that the load may order without emptying the shelf."""
 ADDRESSES = (
@@ -22,9 +24,9 @@ ADDRESSES = (
 )
 SHIPPING = (("standard", 3_000), ("express", 5_000))
 SHELF = [a for a in assortment() if a.on_hand is not None and a.on_hand >= WELL_STOCKED]
-FULFILLED = "SELECT count(*) FROM orders WHERE number = ANY($1) AND status = 'completed'"
+FULFILLED = "SELECT /* benchmark */ count(*) FROM orders WHERE number = ANY($1) AND status = 'completed'"
 PREPARED = """
-    SELECT count(*) FROM section s JOIN orders o ON o.id = s.order_id
+    SELECT /* benchmark */ count(*) FROM section s JOIN orders o ON o.id = s.order_id
      WHERE o.number = ANY($1) AND EXISTS (SELECT FROM item i WHERE i.section_id = s.id AND i.state = 'preparing')
 """
 
@@ -72,7 +74,7 @@ class RealShop:
         async def reached() -> bool:
             return bool(await self._database.fetchval(query, list(numbers)) == wanted)
 
-        await until(reached, f"{wanted} {what}", within=120)
+        await until(reached, f"{wanted} {what}", within=120, longest_pause=LOOK_EVERY)
 
     async def _command(self, number: str, section: int, what: str, body: dict[str, Any]) -> None:
         url = f"/v1/orders/{number}/sections/{section}/{what}"

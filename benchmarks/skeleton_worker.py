@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import (
     PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
@@ -23,6 +22,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from benchmarks.acknowledgement import Acknowledger
 from benchmarks.skeleton import GATEWAY_QUEUE, QUEUE, SkeletonOrder, SkeletonSection, SkeletonSteps
+from wiring.converter import data_converter
 
 GRACE = timedelta(seconds=2)
 DEPLOYMENT = WorkerDeploymentConfig(
@@ -35,7 +35,7 @@ async def run(temporal: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = await Client.connect(temporal, data_converter=pydantic_data_converter)
+    client = await Client.connect(temporal, data_converter=data_converter)
     steps = SkeletonSteps(Acknowledger(port))
     orders = Worker(
         client,

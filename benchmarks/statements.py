@@ -8,11 +8,12 @@ import asyncpg
 from benchmarks.load import Shop, median
 from cli.waiting import until
 
+LOOK_EVERY = 0.05
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 _CALLS = """
     SELECT query, calls FROM pg_stat_statements
      WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND query NOT LIKE '%pg_stat_statements%'
+       AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE '%/* benchmark */%'
 """
 
 
@@ -76,7 +77,7 @@ async def _quiet(database: "asyncpg.Pool[asyncpg.Record]", *, looks: int = 3) ->
         return same >= looks
 
     try:
-        await until(still, "the database to be quiet", within=60)
+        await until(still, "the database to be quiet", within=60, longest_pause=LOOK_EVERY)
     except TimeoutError as late:
         raise TimeoutError(f"{late}; these still run: {sorted(moving)}") from late
     return seen

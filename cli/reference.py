@@ -4,6 +4,7 @@ import inspect
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -11,12 +12,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from activities.upkeep import ANSWERS_KEPT, RESEND_AFTER
 from cli.refusal import Refusal
+from commands.idempotency import LEASE
+from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
 from domain import states
 from domain.errors import Rejected
 from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
 from domain.states import TABLES, TERMINAL
+from wiring.embedded_temporal import RETENTION
 from wiring.settings import PREFIX, GatewaySettings, LocalSettings, Settings
+from wiring.upkeep import HOUSEKEEPING_EVERY, RELAY_EVERY
+from wiring.workers import GRACE
+from workflows.order import RESTART_SECTION_AFTER
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 WRITTEN_BY = "<!-- Written by `python -m cli reference`. Do not edit: a test compares this page with the code. -->"
@@ -49,6 +57,21 @@ PLAIN = {
 """Codes without a class: refusals of the API itself, and those that only a command's outcome carries."""
 
 
+TIMES = (
+    ("a PG call without an answer is given up and counts as unknown", GATEWAY_CALL_TIMEOUT),
+    ("one try of a database step; it is tried again until it succeeds", STORE_STEP_TIMEOUT),
+    ("a worker that is asked to stop lets running calls finish", GRACE),
+    ("others with the same Idempotency-Key are told to come back; then they may take over", LEASE),
+    ("answers to Idempotency-Keys are kept", ANSWERS_KEPT),
+    ("a command that nobody has decided is sent again", RESEND_AFTER),
+    ("the workflow Relay looks for such commands, and for events to deliver", RELAY_EVERY),
+    ("the workflow Housekeeping forgets old answers and looks for drift", HOUSEKEEPING_EVERY),
+    ("a section's workflow that was terminated is started again", RESTART_SECTION_AFTER),
+    ("an authorization without an answer becomes manual_review", GIVE_UP_AFTER),
+    ("closed workflows stay readable in the Temporal of `make up`", RETENTION),
+)
+
+
 def configure(parser: ArgumentParser) -> None:
     """Where to write; for tests and for looking before overwriting."""
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pages go; default docs/reference")
@@ -71,6 +94,7 @@ def pages() -> dict[str, str]:
     return {
         "states.md": _page(_states()),
         "resolution.md": _page(_resolution()),
+        "times.md": _page(_times()),
         "settings.md": _page(_settings()),
         "errors.md": _page(_errors()),
     }
@@ -157,6 +181,26 @@ def _resolution() -> Iterator[str]:
         "",
         "An authorization goes to another account. A capture, void or refund is sent again with the same key after",
         f"{_pauses(RETRY_LADDER)} s.",
+    )
+
+
+def _times() -> Iterator[str]:
+    yield from (
+        "# Times",
+        "",
+        "How long things take at most, or how often they happen. They are constants of the code.",
+        "",
+    )
+    yield from _table(["What", "Time"], [[what, _span(span)] for what, span in TIMES])
+
+
+def _span(span: timedelta) -> str:
+    return (
+        f"{span.days} days"
+        if span.days > 1
+        else f"{span.total_seconds() / 3600:g} h"
+        if span.days
+        else f"{span.seconds} s"
     )
 
 

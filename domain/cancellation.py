@@ -7,11 +7,12 @@ from uuid import UUID
 from domain.errors import IllegalTransition, NothingToDo
 from domain.fulfillment import Pieces, pick
 from domain.order import Order
-from domain.payment import HELD_TENDERS, Refund, RefundLine
-from domain.refund import owed, plan, refundable
+from domain.owing import absorb_goodwill, spare
+from domain.payment import LIVE_REQUESTS, PaymentRequest, Refund, RefundLine
+from domain.refund import plan
 from domain.section import SHIPPED_ITEMS, Item, moved
-from domain.states import ItemState, OrderStatus, RefundStatus, RequestStatus, SectionStatus
-from domain.taking import LIVE_REQUESTS, Moment, give_back_payment, over
+from domain.states import ItemState, OrderStatus, RefundStatus, RequestStatus
+from domain.taking import Moment, over
 
 CANCELABLE = frozenset({ItemState.ALLOCATED, ItemState.BACKORDERED, ItemState.PREPARING})
 
@@ -28,6 +29,9 @@ def cancel(
     """Cancel what is named, or the whole order; refuses what has shipped. Plans the refund of what was paid."""
     if order.status is OrderStatus.PENDING_PAYMENT:
         return _cancel_unpaid(order, pieces, section_number, moment)
+    waiting = _waited_for(order, section_number)
+    if waiting:
+        return over(order, waiting, RequestStatus.CANCELED, moment)
     order, items = _named(order, pieces, section_number, moment)
     refund_id = moment.new_id()
     lines: list[RefundLine] = []
@@ -37,7 +41,8 @@ def cancel(
         lines.append(RefundLine(moment.new_id(), order.id, refund_id, worth, item.quantity, item.id, item.section_id))
     order, fees = _shipping(order, items, refund_id, moment)
     amount = sum(line.amount for line in (*lines, *fees))
-    returnable = max(0, min(amount, refundable(order) - owed(order)))
+    order = absorb_goodwill(order)
+    returnable = max(0, min(amount, spare(order)))
     refund = Refund(
         id=refund_id,
         order_id=order.id,
@@ -50,8 +55,14 @@ def cancel(
         requested_at=moment.now,
         command_id=command_id,
     )
-    order = plan(order.put(refund, *lines, *fees), refund, moment, returnable=returnable)
-    return _release_rest(order, moment)
+    return plan(order.put(refund, *lines, *fees), refund, moment, returnable=returnable)
+
+
+def _waited_for(order: Order, section_number: int | None) -> PaymentRequest | None:
+    """The open request of a section that waits for its money: it goes with the section."""
+    request_id = order.section(section_number).request_id if section_number is not None else None
+    live = [r for r in order.requests if r.id == request_id and r.status in LIVE_REQUESTS]
+    return live[0] if live else None
 
 
 def _cancel_unpaid(order: Order, pieces: Sequence[Pieces], section_number: int | None, moment: Moment) -> Order:
@@ -72,7 +83,7 @@ def _named(
     if pieces:
         items = []
         for asked in pieces:
-            _refuse_shipped([order.item(asked.item_id)])
+            _refuse_fixed(order.item(asked.item_id))
             order, item = pick(order, asked, moment)
             items.append(item)
         return order, items
@@ -85,6 +96,17 @@ def _named(
     if not items:
         raise NothingToDo("everything named is already canceled", figures={"states": sorted({i.state for i in scope})})
     return order, items
+
+
+def _refuse_fixed(item: Item) -> None:
+    _refuse_shipped([item])
+    if item.state is ItemState.CANCELED:
+        raise NothingToDo(f"item {item.sku} is already canceled", figures={"item_id": str(item.id)})
+    if item.state is ItemState.PENDING:
+        raise IllegalTransition(
+            f"item {item.sku} waits for its payment: cancel its section as a whole",
+            figures={"item_id": str(item.id), "from": item.state.value, "allowed": ["whole section"]},
+        )
 
 
 def _refuse_shipped(items: Sequence[Item]) -> None:
@@ -108,18 +130,3 @@ def _shipping(order: Order, items: Sequence[Item], refund_id: UUID, moment: Mome
             order = order.put(replace(section, shipping_credited=section.shipping_fee))
             lines.append(RefundLine(moment.new_id(), order.id, refund_id, left, section_id=section.id))
     return order, lines
-
-
-def _release_rest(order: Order, moment: Moment) -> Order:
-    """When nothing is owed any more, what is only authorized is released."""
-    if owed(order):
-        return order
-    for payment in order.payments:
-        if payment.status in HELD_TENDERS and payment.capturable:
-            order = give_back_payment(order, payment, moment)
-    closing = [s for s in order.sections if s.status is SectionStatus.AWAITING_PAYMENT]
-    for section in closing:
-        request = order.request(section.request_id) if section.request_id else None
-        if request and request.status in LIVE_REQUESTS:
-            order = over(order, request, RequestStatus.CANCELED, moment)
-    return order

@@ -1,22 +1,29 @@
-"""Capturing what is authorized: by hand, or when goods leave. Own value first, then the others as they were taken."""
+"""Capturing what is authorized: by hand, or when goods leave. Own value first, then the others as they were taken.
+
+A hold may be larger than what the order costs by now: the difference is never captured.
+"""
 
 from uuid import UUID
 
-from domain.errors import AmountExceeded, NothingToDo
+from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo
 from domain.gateway import OperationKind
 from domain.order import Order
+from domain.owing import to_capture
 from domain.payment import Payment
+from domain.states import RequestStatus
 from domain.taking import Moment, Why, capturable, open_operation
 
 
 def capture(
     order: Order, amount: int | None, moment: Moment, *, command_id: UUID | None = None, payment_id: UUID | None = None
 ) -> Order:
-    """Open captures of ``amount`` (None: all that is left), over one payment or all of them."""
-    payments = [order.payment(payment_id)] if payment_id else list(order.payments)
-    left = sum(capturable(order, p) for p in payments)
+    """Open captures of ``amount`` (None: all that is left and owed), over one payment or all of them."""
+    if amount is not None and amount < 1:
+        raise Invalid("an amount to capture is at least 1", flaws=[Flaw("/amount", "too_small", "at least 1")])
+    payments = [p for p in _paying(order) if payment_id is None or p == order.payment(payment_id)]
+    left = min(to_capture(order), sum(capturable(order, p) for p in payments))
     if not left:
-        raise NothingToDo("nothing is authorized and not yet captured", figures={"capturable": 0})
+        raise NothingToDo("nothing that is owed is authorized and not yet captured", figures={"capturable": 0})
     if amount is not None and amount > left:
         raise AmountExceeded(
             f"asked to capture {amount}, {left} is left to capture", figures={"requested": amount, "capturable": left}
@@ -28,8 +35,14 @@ def capture_shipped(order: Order, value: int, moment: Moment, *, section_id: UUI
     """With ``capture: on_shipment``, take what has just left; never more than is authorized."""
     if order.capture != "on_shipment":
         return order
-    left = sum(capturable(order, p) for p in order.payments)
-    return _spread(order, min(value, left), list(order.payments), moment, why=Why(section_id, command_id=command_id))
+    payments = _paying(order)
+    amount = min(value, to_capture(order), sum(capturable(order, p) for p in payments))
+    return _spread(order, amount, payments, moment, why=Why(section_id, command_id=command_id))
+
+
+def _paying(order: Order) -> list[Payment]:
+    """Payments of requests that are paid: what pays only a part may still have to be given back untouched."""
+    return [p for p in order.payments if order.request(p.request_id).status is RequestStatus.PAID]
 
 
 def _spread(

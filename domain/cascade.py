@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
-from domain.payment import HELD_TENDERS, Payment
+from domain.payment import HELD_TENDERS, Operation
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
     BalanceState,
@@ -28,9 +28,6 @@ from domain.states import (
 OPEN_CHANGES = frozenset({ChangeStatus.DRAFT, ChangeStatus.AWAITING_PAYMENT})
 OPEN_REFUNDS = frozenset({RefundStatus.REQUESTED, RefundStatus.PLANNED, RefundStatus.EXECUTING})
 
-MUST_SUCCEED = frozenset({OperationKind.CAPTURE, OperationKind.VOID})
-"""What a PG has no business to decline: we ask only for what it has authorized."""
-
 
 def cascade(order: Order) -> Order:
     """The order with every derived column computed anew."""
@@ -46,9 +43,8 @@ def cascade(order: Order) -> Order:
         return_status=returns(order.items),
         balance=_balance(order, net),
         has_unknown_payment=any(o.outcome is Outcome.UNKNOWN for o in order.operations),
-        requires_review=_requires_review(order),
     )
-    return replace(order, status=_order_status(order))
+    return replace(order, requires_review=_requires_review(order), status=_order_status(order))
 
 
 def fulfillment(items: Sequence[Item]) -> FulfillmentStatus:
@@ -149,15 +145,27 @@ def _balance(order: Order, net: int) -> BalanceState:
 
 
 def _requires_review(order: Order) -> bool:
+    """A person must look: money is stuck where nothing that OPMS does by itself can move it."""
+    incomplete = any(r.status is RefundStatus.PARTIALLY_EXECUTED for r in order.refunds)
     return (
-        any(_needs_person(p) for p in order.payments)
-        or any(r.status is RefundStatus.PARTIALLY_EXECUTED for r in order.refunds)
-        or any(o.kind in MUST_SUCCEED and o.outcome is Outcome.DECLINED for o in order.operations)
+        any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
+        or (incomplete and order.balance is BalanceState.CREDIT)
+        or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED)
     )
 
 
-def _needs_person(payment: Payment) -> bool:
-    return payment.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED}
+def _is_stuck(order: Order, operation: Operation) -> bool:
+    """The PG declined to take or to give back what it holds, and nothing has made up for it since."""
+    payment = order.payment(operation.payment_id)
+    match operation.kind:
+        case OperationKind.CAPTURE:
+            return payment.capturable > 0 and order.balance is BalanceState.DUE
+        case OperationKind.VOID:
+            return payment.capturable > 0
+        case OperationKind.REFUND:
+            return operation.leg_id is None and payment.refundable > 0
+        case _:
+            return False
 
 
 def _order_status(order: Order) -> OrderStatus:

@@ -193,13 +193,13 @@ def _check_shape(checkout: Checkout, catalog: Mapping[str, CatalogSku], currency
     if not checkout.sections:
         flaws.append(Flaw("/sections", "empty", "an order needs at least one section"))
     for s, section in enumerate(checkout.sections):
-        if not section.items:
-            flaws.append(Flaw(f"/sections/{s}/items", "empty", "a section needs at least one item"))
-        for i, item in enumerate(section.items):
-            if item.sku not in catalog:
-                flaws.append(Flaw(f"/sections/{s}/items/{i}/sku", "unknown_sku", f"no SKU {item.sku!r} in this store"))
-            if item.quantity < 1:
-                flaws.append(Flaw(f"/sections/{s}/items/{i}/quantity", "too_small", "at least 1"))
+        flaws += _section_flaws(s, section, catalog)
+    flaws += [
+        Flaw(f"/discounts/{d}/amount", "too_small", "at least 0")
+        for d, discount in enumerate(checkout.discounts)
+        if discount.amount < 0
+    ]
+    flaws += _payment_flaws(checkout.payments)
     if flaws:
         raise Invalid("the checkout cannot be placed as it is", flaws=flaws)
     items = sum(catalog[i.sku].price * i.quantity for s in checkout.sections for i in s.items)
@@ -209,6 +209,31 @@ def _check_shape(checkout: Checkout, catalog: Mapping[str, CatalogSku], currency
             flaws=[Flaw("/discounts", "too_large", f"the items cost {items}")],
             figures={"items": items},
         )
+
+
+def _section_flaws(s: int, section: AskedSection, catalog: Mapping[str, CatalogSku]) -> list[Flaw]:
+    flaws: list[Flaw] = []
+    if not section.items:
+        flaws.append(Flaw(f"/sections/{s}/items", "empty", "a section needs at least one item"))
+    for i, item in enumerate(section.items):
+        if item.sku not in catalog:
+            flaws.append(Flaw(f"/sections/{s}/items/{i}/sku", "unknown_sku", f"no SKU {item.sku!r} in this store"))
+        if item.quantity < 1:
+            flaws.append(Flaw(f"/sections/{s}/items/{i}/quantity", "too_small", "at least 1"))
+    if section.shipping_fee < 0:
+        flaws.append(Flaw(f"/sections/{s}/shipping_fee", "too_small", "at least 0"))
+    return flaws
+
+
+def check_payments(asked: Sequence[AskedPayment]) -> None:
+    """Refuse legs that pay nothing, or less."""
+    flaws = _payment_flaws(asked)
+    if flaws:
+        raise Invalid("these payments cannot be taken", flaws=flaws)
+
+
+def _payment_flaws(asked: Sequence[AskedPayment]) -> list[Flaw]:
+    return [Flaw(f"/payments/{k}/amount", "too_small", "at least 1") for k, p in enumerate(asked) if p.amount < 1]
 
 
 def _price(checkout: Checkout, catalog: Mapping[str, CatalogSku]) -> tuple[PricedLine, ...]:

@@ -30,16 +30,19 @@ def allocate_request(
 def refold(order: Order, payment: Payment, *first: UUID) -> Order:
     """Bring the allocations of a payment up to its folded amounts, the sections named ``first`` before others."""
     rows = sorted((a for a in order.allocations if a.payment_id == payment.id), key=lambda a: a.section_id not in first)
-    limits = (
-        ("authorized", payment.authorized - payment.voided, "amount"),
+    delta = payment.authorized - payment.voided - sum(a.authorized for a in rows)
+    for k, row in enumerate(rows):  # A release takes nothing from what is captured already.
+        room = min(delta, row.amount - row.authorized) if delta > 0 else max(delta, row.captured - row.authorized)
+        rows[k] = replace(row, authorized=row.authorized + room)
+        delta -= room
+    for name, value, limit in (
         ("captured", payment.captured, "authorized"),
-    )
-    for name, value, limit in (*limits, ("refunded", payment.refunded, "captured")):
+        ("refunded", payment.refunded, "captured"),
+    ):
         delta = value - sum(getattr(a, name) for a in rows)
         for k, row in enumerate(rows):
-            now = getattr(row, name)
-            room = min(delta, getattr(row, limit) - now) if delta > 0 else max(delta, -now)
-            rows[k] = replace(row, **{name: now + room})
+            room = min(delta, getattr(row, limit) - getattr(row, name))
+            rows[k] = replace(row, **{name: getattr(row, name) + room})
             delta -= room
     return order.put(*rows) if rows else order
 

@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.checkout import AskedPayment, new_payments
+from domain.checkout import AskedPayment, check_payments, new_payments
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, TotalMismatch
 from domain.order import Order
-from domain.payment import PaymentRequest
-from domain.taking import LIVE_REQUESTS, Moment
+from domain.payment import LIVE_REQUESTS, PaymentRequest
+from domain.taking import Moment, is_broken
 
 
 def pay(
     order: Order, request_id: UUID | None, asked: Sequence[AskedPayment], moment: Moment, *, command_id: UUID
 ) -> Order:
-    """Add payments to a request. Their sum must be what is left; what may still be charged counts as covered (R1)."""
+    """Add payments to a request. Their sum must be what is left; what may still be charged counts as covered (R1).
+
+    What is just being given back pays nothing, yet may still be charged: until it is back, nothing can be paid.
+    """
+    check_payments(asked)
     request = _open_request(order, request_id)
     exposed = sum(p.exposed for p in order.tenders(request))
     left = request.amount - exposed
@@ -21,8 +25,9 @@ def pay(
     figures = {"amount": request.amount, "covered": exposed, "left": left, "payments": total}
     if total > left:
         raise AmountExceeded(f"the payments add up to {total}, {left} is left to pay", figures=figures)
-    if order.payment_mode == "atomic" and total < left:
-        raise TotalMismatch(f"the payments add up to {total}, due is {left}", figures=figures)
+    due = request.amount - sum(p.exposed for p in order.tenders(request) if not is_broken(order, p))
+    if order.payment_mode == "atomic" and total < due:
+        raise TotalMismatch(f"the payments add up to {total}, due is {due}", figures=figures)
     return order.put(*new_payments(order, request, asked, new_id=moment.new_id, command_id=command_id))
 
 

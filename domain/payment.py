@@ -18,6 +18,7 @@ INTERNAL_METHODS = frozenset({"points"})
 UNRESOLVED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
 DEAD_TENDERS = frozenset({TenderStatus.DECLINED, TenderStatus.VOIDED, TenderStatus.EXPIRED, TenderStatus.CANCELED})
 HELD_TENDERS = frozenset({TenderStatus.AUTHORIZED, TenderStatus.PARTIALLY_CAPTURED, TenderStatus.CAPTURED})
+LIVE_REQUESTS = frozenset({RequestStatus.OPEN, RequestStatus.PARTIALLY_PAID})
 RELEASED_OUTCOMES = frozenset({Outcome.DECLINED, Outcome.NOT_EXECUTED})
 """Outcomes of an authorization after which, and only after which, another attempt may be opened (R2)."""
 

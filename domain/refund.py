@@ -14,6 +14,7 @@ from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, Noth
 from domain.fulfillment import Pieces, pick
 from domain.gateway import OperationKind
 from domain.order import Order
+from domain.owing import absorb_goodwill, capturing, owed, refundable, spare
 from domain.payment import INTERNAL_METHODS, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
@@ -48,12 +49,13 @@ def grant(order: Order, asked: AskedRefund, moment: Moment, *, command_id: UUID 
         raise IllegalTransition(
             "nothing is paid yet: cancel the order instead of refunding it", figures={"from": order.status.value}
         )
-    refund_id = moment.new_id()
+    refund_id, before = moment.new_id(), order
     order, lines = _entitle(order, asked, refund_id, moment)
     amount = sum(line.amount for line in lines)
-    if not amount:
+    order = absorb_goodwill(order)
+    returnable = max(0, min(amount, spare(order)))
+    if not returnable and owed(order) == owed(before):
         raise NothingToDo("nothing is left to refund in what was named", figures={"refundable": refundable(order)})
-    returnable = max(0, min(amount, refundable(order) - owed(order)))
     refund = Refund(
         id=refund_id,
         order_id=order.id,
@@ -67,17 +69,6 @@ def grant(order: Order, asked: AskedRefund, moment: Moment, *, command_id: UUID 
         command_id=command_id,
     )
     return plan(order.put(refund, *lines), refund, moment, returnable=returnable, wanted=asked.legs)
-
-
-def owed(order: Order) -> int:
-    """What the order costs now, from its parts (the header's sums are those of the last cascade)."""
-    items = sum(i.paid - i.credited for i in order.items)
-    return items + sum(s.shipping_fee - s.shipping_credited for s in order.sections) - order.goodwill
-
-
-def refundable(order: Order) -> int:
-    """What could still be given back in money now, over all payments."""
-    return sum(p.refundable for p in order.payments)
 
 
 def plan(order: Order, refund: Refund, moment: Moment, *, returnable: int, wanted: Sequence[AskedLeg] = ()) -> Order:
@@ -106,13 +97,20 @@ def plan(order: Order, refund: Refund, moment: Moment, *, returnable: int, wante
 
 
 def settle_refunds(order: Order, moment: Moment) -> Order:
-    """Close refunds whose legs have all ended; plan failed legs again over the payments that have not failed."""
+    """Close refunds whose legs have all ended; plan failed legs again over the payments that have not failed.
+
+    A refund that was granted while money was still being captured gives back what of that turns out to be too much.
+    """
     for refund in order.refunds:
         if refund.status is not RefundStatus.EXECUTING:
             continue
         legs = [g for g in order.legs if g.refund_id == refund.id]
         if any(g.status not in {LegStatus.SUCCEEDED, LegStatus.FAILED} for g in legs):
             continue
+        if refund.returnable < refund.amount and capturing(order):
+            continue
+        more = max(0, min(refund.amount - refund.returnable, spare(order)))
+        refund = replace(refund, returnable=refund.returnable + more)  # noqa: PLW2901 - its plan has grown
         missing = refund.returnable - sum(g.amount for g in legs if g.status is LegStatus.SUCCEEDED)
         if not missing:
             order = order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
@@ -151,6 +149,8 @@ def by_policy(order: Order, refund: Refund, amount: int) -> list[tuple[Payment, 
 
 
 def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int) -> list[tuple[Payment, int]]:
+    if any(leg.amount < 1 for leg in wanted):
+        raise Invalid("a leg gives back at least 1", flaws=[Flaw("/legs", "too_small", "at least 1")])
     total = sum(leg.amount for leg in wanted)
     if total != amount:
         raise Invalid(
@@ -173,6 +173,7 @@ def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int) -> list[tuple
 def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) -> tuple[Order, list[RefundLine]]:
     """Credit what is named, each within its ceiling, and the lines that say so."""
     lines: list[RefundLine] = []
+    surplus = max(0, spare(order))
     for pieces in asked.items:
         order, item, amount = credit(order, pieces, moment)
         lines.append(
@@ -185,19 +186,21 @@ def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) 
                 order = order.put(replace(section, shipping_credited=section.shipping_fee))
                 lines.append(RefundLine(moment.new_id(), order.id, refund_id, left, section_id=section.id))
     if asked.amount is not None:
-        order, line = _goodwill(order, asked.amount, refund_id, moment)
-        lines.append(line)
+        order = _goodwill(order, asked.amount, surplus)
+        lines.append(RefundLine(moment.new_id(), order.id, refund_id, asked.amount))
     return order, lines
 
 
-def _goodwill(order: Order, amount: int, refund_id: UUID, moment: Moment) -> tuple[Order, RefundLine]:
-    left = refundable(order)
+def _goodwill(order: Order, amount: int, surplus: int) -> Order:
+    """An amount without a line: first what was taken and is not owed, which costs the store nothing; then goodwill."""
+    if amount < 1:
+        raise Invalid("an amount to refund is at least 1", flaws=[Flaw("/amount", "too_small", "at least 1")])
+    left = min(refundable(order), owed(order) + surplus)
     if amount > left:
         raise AmountExceeded(
             f"asked to refund {amount}, at most {left} is left", figures={"requested": amount, "refundable": left}
         )
-    order = replace(order, goodwill=order.goodwill + amount)
-    return order, RefundLine(moment.new_id(), order.id, refund_id, amount)
+    return replace(order, goodwill=order.goodwill + max(0, amount - surplus))
 
 
 def credit(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item, int]:

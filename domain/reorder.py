@@ -25,8 +25,9 @@ from domain.coverage import carry_over
 from domain.errors import ChangeOpen, DifferenceUnsettled, Flaw, IllegalTransition, Invalid
 from domain.fulfillment import Pieces
 from domain.order import Change, Order
+from domain.owing import absorb_goodwill, spare
 from domain.payment import PaymentRequest, Refund, RefundLine
-from domain.refund import credit, owed, plan, refundable
+from domain.refund import credit, plan
 from domain.section import SHIPPED_ITEMS, Hold, Item, Section
 from domain.states import (
     ChangeStatus,
@@ -74,6 +75,8 @@ def reorder(
         )
     if any(c.status in OPEN_CHANGES for c in order.changes):
         raise ChangeOpen("another change of this order is waiting for payment; finish or cancel it first")
+    if not asked.items:
+        raise Invalid("name what is to be sent again", flaws=[Flaw("/items", "empty", "at least one item")])
     old = [_source(order, wanted, asked.kind) for wanted in asked.items]
     _check_skus(asked, old, catalog)
     check_stock([AskedItem(w.sku or i.sku, w.quantity) for w, i in zip(asked.items, old, strict=True)], catalog)
@@ -89,6 +92,9 @@ def reorder(
 def again(order: Order, items: Sequence[Wanted], catalog: Mapping[str, CatalogSku]) -> Checkout:
     """The checkout of a new order with the same things at today's prices; it waits for its payment."""
     wanted = items or [Wanted(i.id, i.quantity) for i in order.items if i.state is not ItemState.CANCELED]
+    flaws = [Flaw(f"/items/{n}/quantity", "too_small", "at least 1") for n, w in enumerate(wanted) if w.quantity < 1]
+    if flaws:
+        raise Invalid("the order cannot be placed again as it is", flaws=flaws)
     rows = [(order.item(w.item_id), w) for w in wanted]
     unknown = [w.sku or i.sku for i, w in rows if (w.sku or i.sku) not in catalog]
     if unknown:
@@ -276,7 +282,8 @@ def _settle_difference(
         refund_id=refund.id,
     )
     if not waiting:
-        back = max(0, min(-due, refundable(order) - owed(order)))
+        order = absorb_goodwill(order)
+        back = max(0, min(-due, spare(order)))
         refund = replace(refund, returnable=back)
         order = plan(order.put(refund, change), refund, moment, returnable=back)
         return open_section(carry_over(order, refund.id, section.id, moment.new_id), section)

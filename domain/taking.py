@@ -15,9 +15,11 @@ from domain.coverage import allocate_request, carry_over
 from domain.errors import NoGatewayEligible
 from domain.gateway import OperationKind, Outcome, Retry
 from domain.order import Change, Order
+from domain.owing import capturing, to_capture
 from domain.payment import (
     DEAD_TENDERS,
     HELD_TENDERS,
+    LIVE_REQUESTS,
     RELEASED_OUTCOMES,
     UNRESOLVED,
     Attempt,
@@ -28,19 +30,18 @@ from domain.payment import (
     operation_key,
     tender,
 )
-from domain.section import NewId, Section, moved
+from domain.section import Item, NewId, Section, moved
 from domain.states import (
     ChangeStatus,
     ItemState,
     OrderStatus,
     RefundStatus,
     RequestStatus,
+    ReturnState,
     SectionStatus,
     TenderStatus,
     move,
 )
-
-LIVE_REQUESTS = frozenset({RequestStatus.OPEN, RequestStatus.PARTIALLY_PAID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,31 +79,36 @@ def settle(order: Order, moment: Moment) -> Order:
     """Open the operations that are due now for every payment request."""
     for request in order.requests:
         order = _settle_request(order, request, moment)
-    return order
+    return _release_unneeded(order, moment)
 
 
 def _settle_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
     if request.status not in LIVE_REQUESTS:
-        return _give_back_all(order, request, moment) if request.status is not RequestStatus.PAID else order
+        paid = request.status is RequestStatus.PAID
+        return order if paid else _give_back(order, list(order.tenders(request)), moment)
     batches: dict[UUID | None, list[Payment]] = {}
     for payment in order.tenders(request):
         batches.setdefault(payment.command_id, []).append(payment)
     for batch in batches.values():
-        broken = order.payment_mode == "atomic" and any(p.status in DEAD_TENDERS for p in batch)
+        broken = is_broken(order, batch[0])
         order = _give_back(order, batch, moment) if broken else _take_next(order, batch, moment)
     return _pay_request(order, order.request(request.id), moment)
 
 
+def is_broken(order: Order, payment: Payment) -> bool:
+    """A leg that came with this one has died, and they were all or nothing: this one is given back."""
+    batch = [p for p in order.payments if (p.request_id, p.command_id) == (payment.request_id, payment.command_id)]
+    return order.payment_mode == "atomic" and any(p.status in DEAD_TENDERS for p in batch)
+
+
 def _take_next(order: Order, batch: list[Payment], moment: Moment) -> Order:
-    """Hold all own value at once, then one PG account after the other."""
+    """Hold all own value at once; once that has its answers, one PG account after the other."""
+    waiting = False
     for payment in batch:
-        if payment.status is TenderStatus.CREATED:
+        if payment.status is TenderStatus.CREATED and (payment.internal or not waiting):
             last = payment is batch[-1]
             order = open_attempt(order, payment, moment, capture_now=last and _captures_at_once(order, payment))
-            if not payment.internal:
-                return order
-        elif not payment.internal and payment.status not in HELD_TENDERS | DEAD_TENDERS:
-            return order
+        waiting = waiting or payment.status not in HELD_TENDERS | DEAD_TENDERS
     return order
 
 
@@ -198,7 +204,7 @@ def capturable(order: Order, payment: Payment) -> int:
 
 
 def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
-    held = [p for p in order.tenders(request) if p.status in HELD_TENDERS]
+    held = [p for p in order.tenders(request) if p.status in HELD_TENDERS and not is_broken(order, p)]
     paid = sum(p.authorized - p.voided - p.refunded - p.refund_pending for p in held)
     if paid < request.amount:
         partly = paid and order.payment_mode == "accumulate"
@@ -266,23 +272,44 @@ def _give_back(order: Order, payments: list[Payment], moment: Moment) -> Order:
 
 def give_back_payment(order: Order, payment: Payment, moment: Moment) -> Order:
     """Void what is authorized and refund what is captured of one payment that must have no effect."""
-    release = capturable(order, payment)
-    if release:
-        order = open_operation(order, payment, OperationKind.VOID, release, moment)
-    if payment.refundable:
+    order = _release(order, payment, moment)
+    if payment.refundable and not _refused(order, payment, OperationKind.REFUND):
         amount = payment.refundable
         order = order.put(replace(payment, refund_pending=payment.refund_pending + amount))
         order = open_operation(order, payment, OperationKind.REFUND, amount, moment)
     return order
 
 
+def _release(order: Order, payment: Payment, moment: Moment) -> Order:
+    """Void what is authorized. A PG releases all that it holds: so not while a capture of it is on its way."""
+    amount = capturable(order, payment)
+    busy = unresolved(order, payment, OperationKind.CAPTURE)
+    if not amount or busy or _refused(order, payment, OperationKind.VOID):
+        return order
+    return open_operation(order, payment, OperationKind.VOID, amount, moment)
+
+
+def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
+    """The PG has said no before: asking for ever would change nothing, a person must look."""
+    return any(
+        o.payment_id == payment.id and o.kind is kind and o.outcome is Outcome.DECLINED and o.leg_id is None
+        for o in order.operations
+    )
+
+
+def _release_unneeded(order: Order, moment: Moment) -> Order:
+    """Once all that is owed has been captured, what is only authorized goes back to the customer."""
+    if to_capture(order) or capturing(order):
+        return order
+    for payment in order.payments:
+        if payment.status in HELD_TENDERS and order.request(payment.request_id).status is RequestStatus.PAID:
+            order = _release(order, payment, moment)
+    return order
+
+
 def _abandon(order: Order, payment: Payment) -> Order:
     waiting = unresolved(order, payment, OperationKind.AUTHORIZE)
     return order.put(*(replace(o, abandoning=True) for o in waiting)) if waiting else order
-
-
-def _give_back_all(order: Order, request: PaymentRequest, moment: Moment) -> Order:
-    return _give_back(order, list(order.tenders(request)), moment)
 
 
 def _declined(payment: Payment, *, category: str, code: str, message: str) -> Payment:
@@ -327,7 +354,20 @@ def _undo_credit(order: Order, refund_id: UUID | None) -> Order:
     refund = order.refund(refund_id)
     order = order.put(replace(refund, status=move(refund.status, RefundStatus.CANCELED, what="exchange credit")))
     for line in order.refund_lines:
-        if line.refund_id == refund_id and line.item_id:
-            item = order.item(line.item_id)
-            order = order.put(replace(item, credited=item.credited - line.amount))
+        left = line.amount if line.refund_id == refund_id else 0
+        for item in _parts_of(order, line.item_id):
+            part = min(left, item.credited)
+            left -= part
+            if part:
+                back = ReturnState.NONE if item.return_state is ReturnState.APPROVED else item.return_state
+                order = order.put(replace(item, credited=item.credited - part, return_state=back))
     return order
+
+
+def _parts_of(order: Order, item_id: UUID | None) -> list[Item]:
+    """A row and all that has split off from it since."""
+    parts = {item_id} - {None}
+    for item in order.items:  # A row comes after the one that it split from.
+        if item.split_from_id in parts:
+            parts.add(item.id)
+    return [i for i in order.items if i.id in parts]

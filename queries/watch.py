@@ -30,7 +30,8 @@ OrderKey = tuple[str, str]
 class Watching:
     """One watcher of one order."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, key: OrderKey, version: int) -> None:
+        self.key = key
         self.version = version
         """The newest version that is known."""
         self.closed = False
@@ -67,35 +68,37 @@ class Watch:
         self._poller: asyncio.Task[None] | None = None
         self._closed = False
 
+    async def open(self, store: str, number: str) -> Watching:
+        """A watcher that knows the order's version; it hears of later ones while it is `following`.
+
+        Raises `UnknownOrder`.
+        """
+        async with self._database.reading() as connection:
+            version = (await connection.execute(_VERSION, {"store": store, "number": number})).scalar()
+        if version is None:
+            raise UnknownOrder(f"no order {number} in this store")
+        return Watching((store, number), int(version))
+
     @asynccontextmanager
-    async def watching(self, store: str, number: str) -> AsyncIterator[Watching]:
-        """Watch an order until the end of the block. Raises `UnknownOrder`."""
-        watching = Watching(await self._version(store, number))
+    async def following(self, watching: Watching) -> AsyncIterator[None]:
+        """Tell a watcher of every new version until the end of the block."""
         if self._closed:
             watching.close()
-        key = (store, number)
-        self._watchers.setdefault(key, set()).add(watching)
+        self._watchers.setdefault(watching.key, set()).add(watching)
         if self._poller is None:
             self._poller = asyncio.create_task(self._poll(), name="order-watch")
         try:
-            yield watching
+            yield
         finally:
-            self._watchers[key].discard(watching)
-            if not self._watchers[key]:
-                del self._watchers[key]
+            self._watchers[watching.key].discard(watching)
+            if not self._watchers[watching.key]:
+                del self._watchers[watching.key]
 
     def close(self) -> None:
         """Let every watcher leave, now and from now on. Called before the server waits for open connections."""
         self._closed = True
         for watching in self._all():
             watching.close()
-
-    async def _version(self, store: str, number: str) -> int:
-        async with self._database.reading() as connection:
-            version = (await connection.execute(_VERSION, {"store": store, "number": number})).scalar()
-        if version is None:
-            raise UnknownOrder(f"no order {number} in this store")
-        return int(version)
 
     async def _poll(self) -> None:
         """Ends by itself with the last watcher; a database that is out of reach is asked again."""

@@ -1,6 +1,6 @@
 """Cancellations in JSON."""
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.field import Asked, Reason, SectionNumber
@@ -10,6 +10,8 @@ from contracts.command import Cancel
 
 class CancelIn(Asked):
     """Cancel pieces, or a section; nothing named: the whole order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "customer changed their mind"}]})
 
     reason: Reason
     items: NamedPieces | None = None

@@ -64,9 +64,9 @@ class CheckoutIn(Asked):
     customer: CustomerIn
     currency: Currency
     sections: Annotated[list[SectionIn], Field(min_length=1, max_length=MAX_SECTIONS)]
-    discounts: Annotated[list[DiscountIn], Field(max_length=20)] = []
+    discounts: Annotated[list[DiscountIn], Field(default_factory=list, max_length=20)]
     expected_total: Amount
-    payments: Annotated[list[PaymentIn], Field(max_length=20)] = []
+    payments: Annotated[list[PaymentIn], Field(default_factory=list, max_length=20)]
     payment_mode: PaymentMode = "atomic"
     capture: CaptureMode = "automatic"
 

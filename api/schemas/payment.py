@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -39,6 +39,8 @@ class PaymentIn(Asked):
 
 class PayIn(Asked):
     """Pay (again). One open payment request need not be named."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [{"method": "card", "amount": 57700, "token": "tok_ok"}]}]})
 
     payments: Annotated[list[PaymentIn], Field(min_length=1, max_length=20)]
     payment_request_id: UUID | None = None

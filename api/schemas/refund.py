@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -12,8 +12,8 @@ from api.schemas.moment import rfc3339
 from api.schemas.section import NamedPieces, pieces_of
 from contracts.command import RefundMoney
 from domain.order import Order
-from domain.payment import Leg, Refund, RefundLine
 from domain.owing import refundable
+from domain.payment import Leg, Refund, RefundLine
 from domain.refund import AskedLeg, Policy
 
 
@@ -26,6 +26,8 @@ class LegIn(Asked):
 
 class RefundIn(Asked):
     """Give money back for pieces, for shipping, or as an amount that names nothing; any of them together."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": 1000, "reason": "goodwill"}]})
 
     reason: Reason
     items: NamedPieces | None = None

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.field import Code, Reason
+from api.schemas.field import Asked, Code, Reason
 from api.schemas.section import MAX_LINES, DestinationIn, PiecesIn
 from contracts.command import Reorder
 from domain.reorder import Difference, Wanted
-from api.schemas.field import Asked
 
 
 class WantedIn(PiecesIn):
@@ -24,6 +23,8 @@ class WantedIn(PiecesIn):
 
 class ReorderIn(Asked):
     """New items because of earlier ones. ``again`` may leave the items out: everything once more, as a new order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "again"}]})
 
     kind: Literal["exchange", "reship", "again"]
     items: Annotated[list[WantedIn] | None, Field(min_length=1, max_length=MAX_LINES, validate_default=True)] = None

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from api.schemas.field import Asked, Code, Country, Line, Phone, Quantity, Reason
@@ -60,6 +60,8 @@ NamedPieces = Annotated[list[PiecesIn], Field(min_length=1, max_length=MAX_LINES
 class ShipIn(Asked):
     """A parcel leaves; no items: all that has not left yet."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"carrier": "CJ", "tracking_number": "123-456"}]})
+
     carrier: Code
     tracking_number: Code
     items: NamedPieces | None = None
@@ -82,6 +84,8 @@ class DeliverIn(Asked):
 
 class HoldIn(Asked):
     """Stop the section for a reason, by which it is released again."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "address_check"}]})
 
     reason: Reason
 

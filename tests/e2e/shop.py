@@ -58,7 +58,11 @@ class Shop:
         self._home = tempfile.TemporaryDirectory(prefix="opms-e2e-")
         self.data = Path(self._home.name) / "data"
         self._environment = os.environ | {"OPMS_DATA_DIR": str(self.data), "OPMS_PORT_BASE": str(free_base())}
-        self.up = self._start()
+        try:
+            self.up = self._start()
+        except BaseException:
+            self._home.cleanup()
+            raise
         self.demo: dict[str, str] = json.loads((self.data / "demo.json").read_text())
         self.http = self.client(self.demo["api_key"])
         self.admin = self.client(self.demo["admin_key"])

@@ -168,7 +168,7 @@ def test_a_lost_parcel_is_shipped_again_for_nothing(shop: Shop) -> None:
 
 def test_buying_again_is_a_new_order_that_waits_for_its_payment(shop: Shop) -> None:
     number = shop.place(customer="c-19")["number"]
-    command = shop.command(number, "reorders", {"kind": "again", "items": []})
+    command = shop.command(number, "reorders", {"kind": "again"})
     assert command["status"] == "applied", command
     fresh = command["result"]["order"]
     until("the new order", lambda: shop.http.get(f"/v1/orders/{fresh}").is_success)

@@ -1,0 +1,87 @@
+"""Payments and captures of an order."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from api.asking import COMMAND_ANSWERS, Door, accept, ask, links_of
+from api.auth import Caller, require
+from api.numbering import named
+from api.once import once
+from api.prefer import applied, wait_of
+from api.problem import StoredProblem
+from api.resources import resources_of
+from api.schemas.example import ORDER
+from api.schemas.order import OrderOut, order_response
+from api.schemas.payment import CaptureIn, PayIn
+from commands.idempotency import Claim
+from domain.errors import Problem
+from queries.command import FINAL, wait_for_command
+from queries.order import view_order
+
+router = APIRouter(tags=["payments"])
+
+DEFAULT_WAIT = 10
+"""Seconds for which a payment waits for its outcome."""
+
+_PROBLEM = TypeAdapter(Problem)
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    201: {
+        "model": OrderOut,
+        "description": "The order with the outcome of the payment; a decline is an outcome too.",
+        "content": {"application/json": {"example": ORDER}},
+    },
+    202: {"model": OrderOut, "description": "The outcome is not there within `Prefer: wait=N` (10 s)."},
+}
+
+
+@router.post(
+    "/orders/{number}/payments",
+    summary="Pay an open payment request (again)",
+    status_code=201,
+    response_model=None,
+    responses=_ANSWERS,
+)
+async def pay(
+    request: Request,
+    number: str,
+    body: PayIn,
+    caller: Annotated[Caller, Depends(require("checkout", "orders:write"))],
+) -> Response:
+    """New payments for what no live payment covers. One open request need not be named."""
+    wait = wait_of(request.headers)
+
+    async def run(claim: Claim) -> Response:
+        await accept(Door(request, caller, number), claim, body.to_command())
+        database = resources_of(request).database
+        seconds = DEFAULT_WAIT if wait is None else wait
+        command = await wait_for_command(database, caller.store, claim.subject, seconds)
+        if command.status == "rejected":
+            raise StoredProblem(_PROBLEM.validate_python(command.problem))
+        async with database.reading() as connection:
+            view = await view_order(connection, caller.store, named(number))
+        headers = {"Location": f"/v1/orders/{view.order.number}", **applied(wait)}
+        status = 201 if command.status in FINAL else 202
+        return order_response(view, links_of(request), status=status, headers=headers)
+
+    return await once(request, caller, route="payment", required=False, number=None, run=run)
+
+
+@router.post(
+    "/orders/{number}/captures",
+    summary="Capture what is authorized",
+    status_code=202,
+    response_model=None,
+    responses=COMMAND_ANSWERS,
+)
+async def capture(
+    request: Request,
+    number: str,
+    caller: Annotated[Caller, Depends(require("orders:write"))],
+    body: CaptureIn | None = None,
+) -> Response:
+    """Of one payment or all of them; no amount: all that is left."""
+    wanted = (body or CaptureIn()).to_command()
+    return await ask(Door(request, caller, number), lambda _: wanted, route="capture")

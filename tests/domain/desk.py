@@ -1,0 +1,267 @@
+"""A desk for the tests: applies rules as the activities do, and holds every order against what must always be true.
+
+There is no database: `check` repeats what the tables' own CHECKs demand, so a rule that a database would refuse, or that
+would let money slip, fails here first. Ids count up, so that a test's orders are the same on every run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+from domain.cascade import cascade
+from domain.checkout import (
+    AskedDiscount,
+    AskedItem,
+    AskedPayment,
+    AskedSection,
+    CatalogSku,
+    Checkout,
+    Customer,
+    Destination,
+    Opening,
+    open_order,
+    quote,
+)
+from domain.errors import NoGatewayEligible
+from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
+from domain.order import Order
+from domain.payment import RELEASED_OUTCOMES, Operation, Payment
+from domain.recording import record
+from domain.refund import settle_refunds
+from domain.resolution import Ask
+from domain.section import Item, Section, stock_moves
+from domain.states import LegStatus
+from domain.taking import Moment, Routed, settle
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SEOUL = Destination("Kim Minji", "12 Teheran-ro", "Seoul", "06236", "KR")
+BUSAN = Destination("Lee Jun", "3 Haeundae", "Busan", "48094", "KR")
+CATALOG = {
+    s.sku: s
+    for s in (
+        CatalogSku("TEE", "T-shirt", 19900, 1000, tracked=True, available=1000),
+        CatalogSku("MUG", "Mug", 14900, 1000, tracked=True, available=1000),
+        CatalogSku("CARD", "Gift card", 10000, 0, tracked=False, available=0),
+        CatalogSku("PEN", "Pen", 7, 1000, tracked=False, available=0),
+    )
+}
+OK = Answer(Outcome.SUCCEEDED, reference="pg-1", operation_ref="op-1")
+UNKNOWN = Answer(Outcome.UNKNOWN)
+PENDING = Answer(Outcome.PENDING, reference="pg-1")
+NOT_EXECUTED = Answer(Outcome.NOT_EXECUTED)
+MISMATCH = Answer(Outcome.SUCCEEDED, reference="pg-1", issues=(Issue.AMOUNT_MISMATCH,))
+
+
+def declined(retry: Retry = Retry.NEVER) -> Answer:
+    """A definite no."""
+    return Answer(Outcome.DECLINED, decline=Decline("generic", "05", "do not honor", retry))
+
+
+def ids() -> Iterator[UUID]:
+    """Ids that sort as they were made."""
+    return (UUID(int=n) for n in count(1))
+
+
+def a_checkout(
+    *payments: AskedPayment,
+    sections: Sequence[AskedSection] = (),
+    discount: int = 0,
+    mode: str = "atomic",
+    capture: str = "automatic",
+    expected: int | None = None,
+) -> Checkout:
+    """Two shirts to Seoul and a mug to Busan (62 700), or what is given; by card unless said otherwise."""
+    sections = sections or (
+        AskedSection(SEOUL, "standard", 3000, (AskedItem("TEE", 2),)),
+        AskedSection(BUSAN, "express", 5000, (AskedItem("MUG", 1),)),
+    )
+    goods = sum(CATALOG[i.sku].price * i.quantity for s in sections for i in s.items if i.sku in CATALOG)
+    total = goods + sum(s.shipping_fee for s in sections) - discount if expected is None else expected
+    return Checkout(
+        customer=Customer("c-1"),
+        currency="KRW",
+        sections=tuple(sections),
+        expected_total=total,
+        payments=payments or (AskedPayment("card", total, "tok_ok"),),
+        discounts=(AskedDiscount("WELCOME", discount),) if discount else (),
+        payment_mode=mode,  # type: ignore[arg-type]
+        capture=capture,  # type: ignore[arg-type]
+    )
+
+
+class Desk:
+    """One order and its PGs' accounts. Own value is moved at once, as in the activities; PGs answer by `answer`."""
+
+    def __init__(self, checkout: Checkout, *, accounts: Sequence[str] = ("a", "b"), points: int = 10**9) -> None:
+        self.now = START
+        self.accounts = accounts
+        self.points = points
+        self.held_points = 0
+        self._ids = ids()
+        opening = Opening(self.new_id(), "demo", "261122-7K3M9QX", self.new_id(), START, START, self.new_id)
+        opening = replace(opening, expires_at=START + timedelta(minutes=30))
+        priced = quote(checkout, CATALOG, currency="KRW")
+        self.order: Order = None  # type: ignore[assignment]
+        self.decide(lambda _: open_order(checkout, priced, opening), before=())
+
+    def new_id(self) -> UUID:
+        """The next id."""
+        return next(self._ids)
+
+    @property
+    def moment(self) -> Moment:
+        """Now, ids and the router."""
+        return Moment(self.now, self.new_id, self._route)
+
+    def decide(self, rule: Callable[[Moment], Order], *, before: tuple[Item, ...] | None = None) -> Order:
+        """Apply a rule (its refusal leaves all as it was) and everything that follows from it without a PG."""
+        old = self.order.items if before is None else before
+        order = self._settled(rule(self.moment))
+        while due := [o for o in order.operations if o.outcome is Outcome.INITIATED and _own(order, o)]:
+            for operation in due:
+                answer = OK if self._move_points(operation) else declined()
+                order = self._settled(record(order, Ask.SEND, operation, answer, self.moment))
+        order = cascade(order)
+        check(order)
+        stock_balances(old, order.items)
+        assert cascade(order) == order, "the cascade of a cascade is itself"
+        assert self._settled(order) == order, "settling twice changes nothing"
+        self.order = order
+        return order
+
+    def answer(self, operation: Operation, answer: Answer, asked: Ask = Ask.SEND) -> Order:
+        """A PG has answered."""
+        return self.decide(lambda moment: record(self.order, asked, operation, answer, moment))
+
+    def due(self, kind: OperationKind | None = None) -> list[Operation]:
+        """The operations whose end is not known."""
+        return [o for o in self.order.operations if o.outcome in UNENDED and kind in {None, o.kind}]
+
+    def succeed(self, kind: OperationKind | None = None) -> Order:
+        """Every PG says yes, until nothing of this kind is in flight."""
+        while due := self.due(kind):
+            self.answer(due[0], OK)
+        return self.order
+
+    def payment(self, position: int) -> Payment:
+        """The payment at this place in the order of taking."""
+        return next(p for p in self.order.payments if p.position == position)
+
+    def section(self, number: int) -> Section:
+        """The section of this number."""
+        return self.order.section(number)
+
+    def item(self, sku: str) -> Item:
+        """The first row of this SKU."""
+        return next(i for i in self.order.items if i.sku == sku)
+
+    def _settled(self, order: Order) -> Order:
+        return settle_refunds(settle(order, self.moment), self.moment)
+
+    def _route(self, payment: Payment, excluded: frozenset[str]) -> Routed:
+        left = [a for a in self.accounts if a not in excluded]
+        if not left:
+            raise NoGatewayEligible("nobody is left")
+        return Routed(left[0], 1, {"reason": "first in line"})
+
+    def _move_points(self, operation: Operation) -> bool:
+        amount = operation.amount
+        match operation.kind:
+            case OperationKind.AUTHORIZE:
+                if self.points - self.held_points < amount:
+                    return False
+                self.held_points += amount
+            case OperationKind.CAPTURE:
+                self.held_points -= amount
+                self.points -= amount
+            case OperationKind.VOID:
+                self.held_points -= amount
+            case _:
+                self.points += amount
+        assert self.points >= self.held_points >= 0, "points were moved that were not there"
+        return True
+
+
+UNENDED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
+
+
+def _own(order: Order, operation: Operation) -> bool:
+    return order.payment(operation.payment_id).internal
+
+
+def stock_balances(before: Sequence[Item], after: Sequence[Item]) -> None:
+    """Pieces are neither made nor lost: what leaves the shelf is what rows say has left it."""
+    for sku, (on_hand, held, committed) in stock_moves(before, after).items():
+        left = sum(i.quantity for i in after if i.sku == sku) - sum(i.quantity for i in before if i.sku == sku)
+        gone = sum(_idle(i) for i in after if i.sku == sku) - sum(_idle(i) for i in before if i.sku == sku)
+        assert held + committed - on_hand == left - gone, f"{sku}: stock does not add up"
+
+
+def _idle(item: Item) -> int:
+    return item.quantity if item.state.value in {"canceled", "backordered"} else 0
+
+
+def check(order: Order) -> None:
+    """Everything that must hold for any order at any time."""
+    _check_header(order)
+    _check_exposure(order)
+    for payment in order.payments:
+        _check_payment(order, payment)
+    for item in order.items:
+        assert item.quantity >= 1
+        assert 0 <= item.credited <= item.paid == item.unit_price * item.quantity - item.discount
+        assert item.discount >= 0
+    for section in order.sections:
+        assert 0 <= section.shipping_credited <= section.shipping_fee
+    for refund in order.refunds:
+        legs = [g for g in order.legs if g.refund_id == refund.id and g.status is not LegStatus.FAILED]
+        assert sum(g.amount for g in legs) <= refund.returnable <= refund.amount, "a refund gives back too much"
+        assert refund.amount == sum(line.amount for line in order.refund_lines if line.refund_id == refund.id)
+    open_changes = [c for c in order.changes if c.status.value in {"draft", "awaiting_payment"}]
+    assert len(open_changes) <= 1, "two changes are open"
+    packed = [(p.shipment_id, p.item_id) for p in order.shipment_items]
+    assert len(set(packed)) == len(packed)
+    assert all(p.quantity == order.item(p.item_id).quantity for p in order.shipment_items), "a parcel lost pieces"
+
+
+def _check_header(order: Order) -> None:
+    assert order.total == order.items_total - order.discount_total + order.shipping_total
+    assert 0 <= order.credited <= order.total, "more is credited than the order ever cost"
+    assert 0 <= order.refunded <= order.captured <= order.authorized
+    assert order.goodwill >= 0
+
+
+def _check_exposure(order: Order) -> None:
+    """R1 and R2: the customer can never be charged more than is asked, and by one account at a time."""
+    for request in order.requests:
+        assert sum(p.exposed for p in order.tenders(request)) <= request.amount, "exposed beyond the request"
+    for payment in order.payments:
+        open_ones = [
+            a for a in order.attempts if a.payment_id == payment.id and a.outcome not in RELEASED_OUTCOMES
+        ]
+        assert len(open_ones) <= 1, "two accounts may charge for one payment"
+
+
+def _check_payment(order: Order, payment: Payment) -> None:
+    mine = [o for o in order.operations if o.payment_id == payment.id]
+    done = {kind: sum(o.amount for o in mine if o.kind is kind and o.outcome is Outcome.SUCCEEDED) for kind in OperationKind}
+    pending = sum(o.amount for o in mine if o.kind is OperationKind.REFUND and o.outcome in UNENDED)
+    at_once = sum(
+        o.amount for o in mine if o.kind is OperationKind.AUTHORIZE and o.capture_now and o.outcome is Outcome.SUCCEEDED
+    )
+    assert payment.authorized == done[OperationKind.AUTHORIZE]
+    assert payment.captured == done[OperationKind.CAPTURE] + at_once
+    assert payment.voided == done[OperationKind.VOID]
+    assert payment.refunded == done[OperationKind.REFUND]
+    assert payment.refund_pending == pending
+    assert 0 <= payment.refunded + payment.refund_pending <= payment.captured
+    assert 0 <= payment.captured + payment.voided <= payment.authorized <= payment.amount
+    rows = [a for a in order.allocations if a.payment_id == payment.id]
+    for row in rows:
+        assert 0 <= row.refunded <= row.captured <= row.authorized <= row.amount, "an allocation out of its bounds"
+    if rows:
+        sums = [sum(getattr(r, name) for r in rows) for name in ("authorized", "captured", "refunded")]
+        assert sums == [payment.authorized - payment.voided, payment.captured, payment.refunded]
+        assert len({r.section_id for r in rows}) == len(rows)

@@ -1,0 +1,377 @@
+"""Any order, driven at random by commands and by PGs that answer, lose, doubt, decline and change their minds.
+
+The PG of this test keeps a ledger of its own. Whatever happens, no customer is ever exposed beyond what is asked, and
+once every question has its answer our books and the PG's agree and nothing is left to be asked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from domain.cancellation import cancel
+from domain.capture import capture, capture_shipped
+from domain.checkout import AskedItem, AskedPayment, AskedSection
+from domain.errors import Rejected
+from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
+from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
+from domain.order import Order
+from domain.owing import spare, to_capture
+from domain.payment import LIVE_REQUESTS, Operation
+from domain.paying import pay
+from domain.refund import AskedLeg, AskedRefund, grant
+from domain.reorder import AskedReorder, Wanted, reorder
+from domain.resolution import Ask
+from domain.states import BalanceState, RefundStatus, RequestStatus
+from domain.taking import Moment, over
+from tests.domain.desk import (
+    BUSAN,
+    CATALOG,
+    MISMATCH,
+    NOT_EXECUTED,
+    OK,
+    PENDING,
+    SEOUL,
+    UNKNOWN,
+    Desk,
+    a_checkout,
+    declined,
+)
+
+AUTHORIZE, CAPTURE, VOID, REFUND = (
+    OperationKind.AUTHORIZE,
+    OperationKind.CAPTURE,
+    OperationKind.VOID,
+    OperationKind.REFUND,
+)
+PICK = st.integers(0, 99)
+
+
+@dataclass
+class Fate:
+    """What a PG knows of one operation: nothing, that it runs, that it is done, refused, or may never happen."""
+
+    state: str = "unseen"
+    answer: Answer = UNKNOWN
+
+
+class Pg:
+    """A PG's own books: every operation happens at most once, whatever is answered about it."""
+
+    def __init__(self) -> None:
+        self.fates: dict[UUID, Fate] = {}
+
+    def of(self, operation: Operation) -> Fate:
+        """What is known of an operation."""
+        return self.fates.setdefault(operation.id, Fate())
+
+    def happened(self, operation: Operation) -> bool:
+        """It has taken effect."""
+        return self.of(operation).state == "done"
+
+    def send(self, operation: Operation, how: str) -> Answer:
+        """A request arrives, or does not; the first arrival decides, later ones are told the same."""
+        fate = self.of(operation)
+        if how == "lost before":
+            return UNKNOWN
+        if fate.state == "barred":
+            return NOT_EXECUTED
+        if fate.state == "unseen":
+            self._decide(operation, fate, how)
+        if how == "lost after":
+            return UNKNOWN
+        if how == "mismatch" and fate.state == "done":
+            return MISMATCH
+        return fate.answer
+
+    def _decide(self, operation: Operation, fate: Fate, how: str) -> None:
+        match how:
+            case "declined" | "declined for good":
+                fate.state = "refused"
+                fate.answer = declined(Retry.OTHER_PG if how == "declined" else Retry.NEVER)
+            case "pending":
+                fate.state, fate.answer = "running", PENDING
+            case "action" if operation.kind is AUTHORIZE:
+                fate.state = "running"
+                fate.answer = Answer(Outcome.ACTION_REQUIRED, reference="pg-1", action=Action("redirect", "https://pg"))
+            case "refused before":
+                fate.answer = NOT_EXECUTED
+            case _:
+                fate.state, fate.answer = "done", OK
+
+    def look(self, operation: Operation, how: str) -> Answer:
+        """What became of it? A PG that works on it may have come to an end."""
+        fate = self.of(operation)
+        if how.startswith("lost"):
+            return UNKNOWN
+        if fate.state == "running" and how != "pending":
+            says_no = how.startswith("declined")
+            fate.state, fate.answer = ("refused", declined(Retry.OTHER_PG)) if says_no else ("done", OK)
+        return NOT_EXECUTED if fate.state in {"unseen", "barred"} else fate.answer
+
+    def neutralize(self, operation: Operation, how: str) -> Answer:
+        """It must never happen, or is undone."""
+        if how == "lost before":
+            return UNKNOWN
+        self.of(operation).state = "barred"
+        return UNKNOWN if how == "lost after" else OK
+
+
+HOW = st.sampled_from(
+    ["yes"] * 5
+    + ["lost before", "lost after", "declined", "declined for good", "pending", "action", "refused before", "mismatch"]
+)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """One order, its customer, its staff and its PGs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pg = Pg()
+        self.desk: Desk = None  # type: ignore[assignment]
+
+    @initialize(
+        mode=st.sampled_from(["atomic", "accumulate"]),
+        capture_mode=st.sampled_from(["automatic", "manual", "on_shipment"]),
+        methods=st.lists(st.sampled_from(["card", "card", "points"]), min_size=1, max_size=3),
+        weights=st.lists(st.integers(1, 9), min_size=3, max_size=3),
+        points=st.sampled_from([10**9, 5000]),
+        accounts=st.sampled_from([("a",), ("a", "b")]),
+        discount=st.sampled_from([0, 4999]),
+        begun=st.sampled_from(["", "paid", "shipped", "delivered"]),
+    )
+    def place(self, mode: str, capture_mode: str, methods: list[str], weights: list[int], **terms: Any) -> None:
+        """A checkout with these terms; perhaps the beginning has gone well already."""
+        sections = (
+            AskedSection(SEOUL, "standard", 3000, (AskedItem("TEE", 2), AskedItem("PEN", 3))),
+            AskedSection(BUSAN, "express", 0, (AskedItem("MUG", 1),)),
+        )
+        total = 2 * 19900 + 21 + 14900 + 3000 - terms["discount"]
+        checkout = a_checkout(
+            *self._legs(total, methods, weights),
+            sections=sections,
+            discount=terms["discount"],
+            mode=mode,
+            capture=capture_mode,
+        )
+        self.desk = Desk(checkout, accounts=terms["accounts"], points=terms["points"])
+        if terms["begun"]:
+            self.all_goes_well()
+        for act in (self.staff_ship, self.the_carrier_delivers)[: {"shipped": 1, "delivered": 2}.get(terms["begun"], 0)]:
+            act(0, None)
+            act(1, None)
+
+    def _legs(self, total: int, methods: list[str], weights: list[int]) -> list[AskedPayment]:
+        """The total over the methods, by weight; the last takes the rest."""
+        legs, left = [], total
+        for n, method in enumerate(methods):
+            part = left if n == len(methods) - 1 else max(1, total * weights[n] // sum(weights[: len(methods)]))
+            part = min(part, left - (len(methods) - 1 - n))
+            legs.append(AskedPayment(method, part, "tok"))
+            left -= part
+        return legs
+
+    @rule(pick=PICK, how=HOW, ask=st.sampled_from([Ask.SEND, Ask.SEND, Ask.LOOKUP, Ask.NEUTRALIZE]))
+    @precondition(lambda self: self.desk and self.desk.due())
+    def a_pg_answers(self, pick: int, how: str, ask: Ask) -> None:
+        """About one operation; only authorizations are ever neutralized, and nothing unsent is looked up."""
+        due = self.desk.due()
+        operation = due[pick % len(due)]
+        if operation.outcome is Outcome.INITIATED or (ask is Ask.NEUTRALIZE and operation.kind is not AUTHORIZE):
+            ask = Ask.SEND
+        asked = {Ask.SEND: self.pg.send, Ask.LOOKUP: self.pg.look, Ask.NEUTRALIZE: self.pg.neutralize}[ask]
+        self.desk.answer(operation, asked(operation, how), ask)
+
+    @rule()
+    def all_goes_well(self) -> None:
+        """Whatever is asked for the first time is granted."""
+        for _ in range(10):
+            for operation in self.desk.due():
+                if operation.outcome is Outcome.INITIATED and operation.id in {o.id for o in self.desk.due()}:
+                    self.desk.answer(operation, self.pg.send(operation, "yes"))
+
+    @rule(pick=PICK, share=st.integers(1, 3), method=st.sampled_from(["card", "points"]))
+    def the_customer_pays(self, pick: int, share: int, method: str) -> None:
+        """All that is left, or a part of it; perhaps over two cards."""
+        live = [r for r in self.desk.order.requests if r.status in LIVE_REQUESTS]
+        if not live:
+            return
+        request = live[pick % len(live)]
+        left = request.amount - sum(p.exposed for p in self.desk.order.tenders(request))
+        legs = [AskedPayment(method, max(1, left // share), "tok")]
+        if share == 2 and left > 1:
+            legs.append(AskedPayment("card", left - legs[0].amount, "tok"))
+        self._command(lambda o, m, c: pay(o, request.id, legs, m, command_id=c))
+
+    @rule(amount=st.none() | st.integers(1, 60000), pick=st.none() | PICK)
+    def staff_capture(self, amount: int | None, pick: int | None) -> None:
+        """By hand."""
+        payments = self.desk.order.payments
+        one = None if pick is None else payments[pick % len(payments)].id
+        self._command(lambda o, m, c: capture(o, amount, m, command_id=c, payment_id=one))
+
+    @rule(pick=PICK, quantity=st.none() | st.integers(1, 3))
+    def staff_ship(self, pick: int, quantity: int | None) -> None:
+        """A parcel, of a whole section or of a part of one row."""
+        section = self._section(pick)
+        pieces = self._pieces(pick, quantity, section.number)
+
+        def shipping(order: Order, moment: Moment, command_id: UUID) -> Order:
+            order, value = ship(order, section.number, pieces, moment, carrier="CJ", tracking_number="1")
+            return capture_shipped(order, value, moment, section_id=section.id, command_id=command_id)
+
+        self._command(lambda o, _m, _c: prepare(o, section.number))
+        self._command(shipping)
+
+    @rule(pick=PICK, quantity=st.none() | st.integers(1, 3))
+    def the_carrier_delivers(self, pick: int, quantity: int | None) -> None:
+        """All, or a part."""
+        number = self._section(pick).number
+        pieces = self._pieces(pick, quantity, number)
+        self._command(lambda o, m, _c: deliver(o, number, pieces, m, shipment_id=None))
+
+    @rule(pick=PICK, off=st.booleans())
+    def staff_hold(self, pick: int, off: bool) -> None:
+        """Hold or release a section."""
+        number = self._section(pick).number
+        act = release if off else hold
+        self._command(lambda o, m, _c: act(o, number, "fraud check", m))
+
+    @rule(pick=PICK, what=st.sampled_from(["order", "section", "pieces"]), quantity=st.integers(1, 3))
+    def staff_cancel(self, pick: int, what: str, quantity: int) -> None:
+        """Everything, a section, or some pieces."""
+        pieces = self._pieces(pick, quantity) if what == "pieces" else ()
+        section = self._section(pick).number if what == "section" else None
+        self._command(lambda o, m, c: cancel(o, pieces, section, m, reason="no", command_id=c))
+
+    @rule(
+        pick=PICK,
+        quantity=st.none() | st.integers(1, 3),
+        shipping=st.booleans(),
+        amount=st.none() | st.integers(1, 30000),
+        policy=st.sampled_from(["reverse", "proportional", "card_first", "store_value_first", "section_bound"]),
+    )
+    def staff_refund(self, pick: int, quantity: int | None, shipping: bool, amount: int | None, policy: str) -> None:
+        """Pieces, shipping, an amount, or all of these."""
+        asked = AskedRefund(
+            self._pieces(pick, quantity), shipping=shipping, amount=amount, policy=policy  # type: ignore[arg-type]
+        )
+        self._command(lambda o, m, c: grant(o, asked, m, command_id=c))
+
+    @rule(pick=PICK, amount=st.integers(1, 9000))
+    def staff_refund_by_hand(self, pick: int, amount: int) -> None:
+        """To a payment that staff choose."""
+        payment = self.desk.order.payments[pick % len(self.desk.order.payments)]
+        asked = AskedRefund(amount=amount, policy="manual", legs=(AskedLeg(payment.id, amount),))
+        self._command(lambda o, m, c: grant(o, asked, m, command_id=c))
+
+    @rule(
+        pick=PICK,
+        quantity=st.integers(1, 2),
+        kind=st.sampled_from(["exchange", "exchange", "reship"]),
+        sku=st.sampled_from([None, "MUG", "TEE", "PEN", "CARD"]),
+        difference=st.sampled_from(["collect", "refund", "waive"]),
+    )
+    def staff_send_again(self, pick: int, quantity: int, kind: str, sku: str | None, difference: str) -> None:
+        """Something else, or the same."""
+        item = self.desk.order.items[pick % len(self.desk.order.items)]
+        wanted = Wanted(item.id, min(quantity, item.quantity), sku if kind == "exchange" else None)
+        asked = AskedReorder(kind, (wanted,), difference=difference, return_first=pick % 2 == 0)  # type: ignore[arg-type]
+        self._command(lambda o, m, c: reorder(o, asked, CATALOG, m, command_id=c))
+
+    @rule()
+    def time_is_up(self) -> None:
+        """The payment window closes."""
+        self.desk.now += timedelta(hours=1)
+        self._command(lambda o, m, _c: _expired(o, m))
+
+    def teardown(self) -> None:
+        """Every PG tells the truth at last: then our books are theirs, and nobody waits for anything."""
+        if not self.desk:
+            return
+        for _ in range(200):
+            due = self.desk.due()
+            if not due:
+                break
+            operation = due[0]
+            if operation.outcome is Outcome.INITIATED:
+                self.desk.answer(operation, self.pg.send(operation, "yes"))
+            elif operation.kind is AUTHORIZE and operation.abandoning:
+                self.desk.answer(operation, self.pg.neutralize(operation, "yes"), Ask.NEUTRALIZE)
+            elif self.pg.of(operation).state == "barred":
+                self.desk.answer(operation, OK, Ask.NEUTRALIZE)
+            else:
+                self.desk.answer(operation, self.pg.send(operation, "yes"), Ask.SEND)
+                if any(o.id == operation.id for o in self.desk.due()):
+                    self.desk.answer(operation, self.pg.look(operation, "yes"), Ask.LOOKUP)
+        assert not self.desk.due(), "questions beget questions for ever"
+        self._books_agree()
+        self._nothing_is_stuck()
+
+    def _books_agree(self) -> None:
+        for operation in self.desk.order.operations:
+            own = self.desk.order.payment(operation.payment_id).internal
+            if not own:
+                assert (operation.outcome is Outcome.SUCCEEDED) == self.pg.happened(operation), operation
+
+    def _nothing_is_stuck(self) -> None:
+        """What is left undone waits for the customer, for goods, or for a person who is told so."""
+        order = self.desk.order
+        assert not order.has_unknown_payment
+        assert all(r.status is not RefundStatus.EXECUTING for r in order.refunds)
+        if order.requires_review:
+            return
+        live = [r for r in order.requests if r.status in LIVE_REQUESTS]
+        over_and_done = [r for r in order.requests if r.status in {RequestStatus.EXPIRED, RequestStatus.CANCELED}]
+        assert all(not p.exposed for r in over_and_done for p in order.tenders(r)), "an ended request keeps money"
+        if live:
+            return
+        assert spare(order) <= 0, "money was taken that is not owed, and nobody is told"
+        if not to_capture(order):
+            assert order.balance is BalanceState.SETTLED
+            assert not any(p.capturable for p in order.payments if p.exposed), "a hold that nobody needs is kept"
+        elif order.capture == "automatic":
+            raise AssertionError("automatic capture left something to capture")
+
+    def _command(self, act: Callable[[Order, Moment, UUID], Order]) -> None:
+        """A command; refused, it leaves no trace."""
+        desk, command_id = self.desk, self.desk.new_id()
+        try:
+            after = act(desk.order, desk.moment, command_id)
+        except Rejected:
+            return
+        desk.decide(lambda _: after)
+
+    def _section(self, pick: int) -> Any:
+        return self.desk.order.sections[pick % len(self.desk.order.sections)]
+
+    def _pieces(self, pick: int, quantity: int | None, section: int | None = None) -> tuple[Pieces, ...]:
+        order = self.desk.order
+        items = [i for i in order.items if section is None or i.section_id == order.section(section).id]
+        if quantity is None or not items:
+            return ()
+        item = items[pick % len(items)]
+        return (Pieces(item.id, min(quantity, item.quantity)),)
+
+
+def _expired(order: Order, moment: Moment) -> Order:
+    for due in order.requests:
+        if due.status in LIVE_REQUESTS and due.due_at and due.due_at <= moment.now:
+            order = over(order, order.request(due.id), RequestStatus.EXPIRED, moment)
+    return order
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(
+    max_examples=100,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
