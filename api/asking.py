@@ -61,9 +61,7 @@ def links_of(request: Request) -> Links:
     return Links(settings.temporal_ui_url, settings.temporal_namespace)
 
 
-async def ask(
-    door: Door, make: Callable[[Claim], Body], *, route: str, proposal: str | None = None
-) -> Response:
+async def ask(door: Door, make: Callable[[Claim], Body], *, route: str, proposal: str | None = None) -> Response:
     """Refuse early or accept, once for an Idempotency-Key; 202, or 200 if final within ``Prefer: wait``.
 
     ``make`` gives the command's body; ``proposal`` is an order number for commands that make an order.

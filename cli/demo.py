@@ -2,10 +2,10 @@
 
 import asyncio
 from argparse import ArgumentParser, Namespace
-from collections import Counter
 from dataclasses import dataclass
 from random import SystemRandom
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -95,18 +95,25 @@ async def _act(act: Act) -> None:
         await act.story.play(act.scene)
     except Refusal as refusal:
         raise Refusal(f"The story {act.story.title!r} failed while it {act.scene.doing}. {refusal}") from refusal
-    act.scene.show("[green]done[/]")
+    act.scene.finish()
 
 
 def _stage(acts: list[Act]) -> Table:
-    table = Table(title="Orders of two sections, points and card")
-    for column in ("story", "order", "PG", "status", "payment", "fulfillment", "now"):
-        table.add_column(column, overflow="fold")
+    table = Table(title="Orders of two sections, points and card", box=SIMPLE_HEAD)
+    for column in ("story", "order", "PG", "now"):
+        table.add_column(column, no_wrap=True)
     for act in acts:
         order = act.scene.order or {}
-        states = [str(order.get(name, "")) for name in ("status", "payment_status", "fulfillment_status")]
-        table.add_row(act.story.title, order.get("number", ""), _accounts(order), *states, act.scene.doing)
+        table.add_row(act.story.title, order.get("number", ""), _accounts(order), _now(act))
     return table
+
+
+def _now(act: Act) -> str:
+    """What is being done; at the end, where the order stands."""
+    if not act.scene.done or act.scene.order is None:
+        return act.scene.doing
+    states = (act.scene.order[name] for name in ("status", "payment_status", "fulfillment_status"))
+    return f"[green]{', '.join(states)}[/]"
 
 
 def _accounts(order: Order) -> str:
@@ -115,30 +122,30 @@ def _accounts(order: Order) -> str:
 
 
 def _books(compared: list[Compared]) -> Table:
-    table = Table(title="Our order database / the sandbox PG's own ledger, KRW")
-    table.add_column("PG account")
-    for column in ("payments", "share", "captured", "refunded", "held", "net", ""):
-        table.add_column(column, justify="right")
-    accounts = Counter(c.account for c in compared)
-    for account in sorted(accounts):
+    table = Table(title="Our order database beside the sandbox PG's own ledger, KRW", box=SIMPLE_HEAD)
+    for column in ("PG account", "books"):
+        table.add_column(column, no_wrap=True)
+    for column in ("payments", "captured", "refunded", "held", "net"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for account in sorted({c.account for c in compared}):
         mine = [c for c in compared if c.account == account]
-        weight = WEIGHTS.get(account)
-        share = f"{100 * len(mine) / len(compared):.0f} %" + (f" of {weight} %" if weight else "")
-        table.add_row(account, str(len(mine)), share, *_both(*total(mine)))
-    table.add_section()
-    table.add_row("total", str(len(compared)), "", *_both(*total(compared)))
+        weight = f", weight {WEIGHTS[account]}" if account in WEIGHTS else ""
+        _add_books(table, account, f"{100 * len(mine) / len(compared):.0f} %{weight}", mine)
+    _add_books(table, "total", "", compared)
     return table
 
 
-def _both(ours: Money, theirs: Money) -> list[str]:
-    pairs = [
-        (ours.captured, theirs.captured),
-        (ours.refunded, theirs.refunded),
-        (ours.held, theirs.held),
-        (ours.captured - ours.refunded, theirs.captured - theirs.refunded),
-    ]
-    verdict = "[green]equal[/]" if ours == theirs else "[red]DIFFERENT[/]"
-    return [*(f"{one:,} / {other:,}" for one, other in pairs), verdict]
+def _add_books(table: Table, name: str, below: str, compared: list[Compared]) -> None:
+    """Two rows: what we have, and what the PG has."""
+    ours, theirs = total(compared)
+    verdict = "[green]equal[/]" if all(c.agrees for c in compared) else "[red]DIFFERENT[/]"
+    table.add_row(name, "ours", str(len(compared)), *_figures(ours), verdict)
+    table.add_row(f"[dim]{below}[/]", "PG's", "", *_figures(theirs), "", end_section=True)
+
+
+def _figures(money: Money) -> list[str]:
+    return [f"{sum_:,}" for sum_ in (money.captured, money.refunded, money.held, money.captured - money.refunded)]
 
 
 def _where_to_look(addresses: Addresses, acts: list[Act], orders: list[Order], console: Console) -> None:

@@ -185,6 +185,5 @@ def _order_status(order: Order) -> OrderStatus:
         if not busy:
             return move(status, OrderStatus.COMPLETED, what="order")
     open_ones = statuses - CLOSED_SECTIONS - {SectionStatus.AWAITING_PAYMENT}
-    if open_ones == {SectionStatus.ON_HOLD} and status is not OrderStatus.COMPLETED:
-        return move(status, OrderStatus.ON_HOLD, what="order")
-    return move(status, OrderStatus.PLACED, what="order")
+    status = move(status, OrderStatus.PLACED, what="order")
+    return move(status, OrderStatus.ON_HOLD, what="order") if open_ones == {SectionStatus.ON_HOLD} else status

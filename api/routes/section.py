@@ -16,9 +16,7 @@ Writer = Annotated[Caller, Depends(require("orders:write"))]
 SectionNumber = Annotated[int, Path(ge=1, le=10_000, description="The section's number in its order.")]
 
 
-@router.post(
-    "/shipments", summary="A parcel leaves", status_code=202, response_model=None, responses=COMMAND_ANSWERS
-)
+@router.post("/shipments", summary="A parcel leaves", status_code=202, response_model=None, responses=COMMAND_ANSWERS)
 async def ship(request: Request, number: str, n: SectionNumber, body: ShipIn, caller: Writer) -> Response:
     """The pieces named, or all that has not left. With ``capture: on_shipment`` their money is captured."""
     return await ask(Door(request, caller, number), lambda _: body.to_command(n), route="shipment")
@@ -35,9 +33,7 @@ async def deliver(
     return await ask(Door(request, caller, number), lambda _: wanted, route="delivery")
 
 
-@router.post(
-    "/holds", summary="Stop a section", status_code=202, response_model=None, responses=COMMAND_ANSWERS
-)
+@router.post("/holds", summary="Stop a section", status_code=202, response_model=None, responses=COMMAND_ANSWERS)
 async def hold(request: Request, number: str, n: SectionNumber, body: HoldIn, caller: Writer) -> Response:
     """For a reason; several may be active, each is released alone."""
     return await ask(Door(request, caller, number), lambda _: body.to_command(n), route="hold")

@@ -40,7 +40,9 @@ class PaymentIn(Asked):
 class PayIn(Asked):
     """Pay (again). One open payment request need not be named."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"payments": [{"method": "card", "amount": 57700, "token": "tok_ok"}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"payments": [{"method": "card", "amount": 57700, "token": "tok_ok"}]}]}
+    )
 
     payments: Annotated[list[PaymentIn], Field(min_length=1, max_length=20)]
     payment_request_id: UUID | None = None

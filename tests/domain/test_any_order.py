@@ -369,7 +369,7 @@ def _expired(order: Order, moment: Moment) -> Order:
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(
-    max_examples=100,
+    max_examples=300,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
