@@ -30,8 +30,8 @@ up: $(RUNTIME) ## start the whole system on this machine; Ctrl-C stops it, the d
 demo: $(RUNTIME) ## place, pay and refund orders against the running system
 	@exec $(BIN)/python -m cli demo
 
-bench: $(RUNTIME) ## measure the running system
-	@exec $(BIN)/python -m cli bench
+bench: $(RUNTIME) ## measure real orders beside empty workflows, on a stack of its own
+	@exec $(BIN)/python -m benchmarks
 
 test: check ## everything that must pass: the checks, then the tests
 	$(BIN)/python -m pytest

@@ -45,6 +45,9 @@ _FINISH = text(
      WHERE c.id = f.id AND c.status = 'accepted'
     """
 )
+_RENUMBER = text(
+    "UPDATE command SET result = result || jsonb_build_object('order', CAST(:number AS text)) WHERE id = :id"
+)
 WAITING = UNRESOLVED - {Outcome.ACTION_REQUIRED}
 """A command is finished when nothing it asked for waits for a PG; what waits for the customer is not the command's."""
 
@@ -117,6 +120,11 @@ async def finish_commands(
     await connection.execute(_FINISH, {"rows": json.dumps(rows), "now": now})
 
 
+async def renumber_result(connection: AsyncConnection, command_id: UUID, number: str) -> None:
+    """The new order of a command has another number than was drawn at first."""
+    await connection.execute(_RENUMBER, {"id": command_id, "number": number})
+
+
 def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrder | None:
     """The order that "buy again" starts; the same each time it is asked, so that it starts once."""
     body = command.body
@@ -128,7 +136,7 @@ def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrde
         checkout=again(order, body.items, shelf.skus),
         request_id=command.request_id,
     )
-    return NewOrder(body.new_number, place)
+    return NewOrder(body.new_number, place, command.id)
 
 
 async def _shelf(connection: AsyncConnection, order: Order, command: Command) -> Shelf | None:

@@ -11,12 +11,13 @@ from typing_extensions import override
 from uuid_utils.compat import uuid7
 
 from activities.change import change_order
-from activities.command import decide_command, finish_commands, new_order_of, refuse_command
+from activities.command import decide_command, finish_commands, new_order_of, refuse_command, renumber_result
 from activities.desk import Desk, utc_now
 from activities.progress import progress_of, refusal
 from activities.saving import Cause, lock_order
 from contracts.order import (
     ApplyCommand,
+    NoteNewNumber,
     OpenOrder,
     OrderRef,
     OrderSteps,
@@ -107,6 +108,13 @@ class OrderActivities(OrderSteps):
             return order
 
         return await self._change(request, "payment_window_over", rule)
+
+    @override
+    @activity.defn
+    async def note_new_number(self, request: NoteNewNumber) -> None:
+        """Correct the number on the row of the command that asked for a new order."""
+        async with self._database.transaction() as connection:
+            await renumber_result(connection, request.command_id, request.number)
 
     async def _change(self, ref: OrderRef, cause: str, rule: Callable[[Order, Moment], Order]) -> Progress:
         return await change_order(self._database, self._capabilities, ref, cause, rule)

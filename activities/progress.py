@@ -1,6 +1,6 @@
 """What a workflow is told after each step: where the order stands, and what is due."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contracts.order import NewOrder, Progress, SectionState
 from domain.cascade import OPEN_CHANGES, OPEN_REFUNDS
@@ -30,11 +30,15 @@ def progress_of(
         status=order.status.value,
         payment_status=order.payment_status.value,
         version=order.version,
-        needs_attention=order.requires_review or order.has_unknown_payment,
+        needs_attention=order.requires_review
+        or order.has_unknown_payment
+        or any(_account(order, o) not in capabilities for o in due),
         closed=order.status in ENDED and not open_ends,
         decided=not any(_undecided(o) for o in due),
-        waits_for=waits_for(order),
-        calls=tuple(due_call(order, o, capabilities[order.attempt(o.attempt_id).account]) for o in due),
+        waits_for=_unconfigured(order, due, capabilities) or waits_for(order),
+        calls=tuple(
+            due_call(order, o, capabilities[_account(order, o)]) for o in due if _account(order, o) in capabilities
+        ),
         sections=tuple(
             SectionState(s.number, s.status in CLOSED_SECTIONS, s.status.value)
             for s in order.sections
@@ -56,6 +60,20 @@ def refusal(problem: Problem) -> Progress:
         decided=True,
         waits_for="nothing: the checkout was refused",
         refused=problem,
+    )
+
+
+def _account(order: Order, operation: Operation) -> str:
+    return order.attempt(operation.attempt_id).account
+
+
+def _unconfigured(order: Order, due: Sequence[Operation], capabilities: Mapping[str, Capabilities]) -> str | None:
+    """Money waits for an account that the settings no longer have."""
+    missing = sorted({_account(order, o) for o in due} - capabilities.keys())
+    return (
+        f"a person: {', '.join(missing)} is not in OPMS_GATEWAYS, put it back and signal look_again"
+        if missing
+        else None
     )
 
 

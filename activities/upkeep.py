@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 import json
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import httpx
@@ -37,10 +37,9 @@ _UNDECIDED = text(
 _PURGE = text("DELETE FROM idempotency WHERE created_at < :before")
 _UNTOLD = text(
     """
-    SELECT t.id, t.store_id, o.number, t.version, t.entity, t.entity_id, t.field, t.old, t.new, t.cause, t.at,
-           s.events_url, s.events_secret_name
-      FROM timeline t JOIN orders o ON o.id = t.order_id JOIN store s ON s.id = t.store_id
-     WHERE t.delivered_at IS NULL AND t.field IN ('status', 'state', 'created') AND s.events_url IS NOT NULL
+    SELECT t.id, o.number, t.version, t.entity, t.entity_id, t.field, t.old, t.new, t.cause, t.command_id, t.at
+      FROM timeline t JOIN orders o ON o.id = t.order_id
+     WHERE t.store_id = :store AND t.delivered_at IS NULL AND t.field IN ('status', 'state', 'created')
      ORDER BY t.id LIMIT :limit
     """
 )
@@ -49,11 +48,20 @@ _ORDERS = text("SELECT id, store_id, number FROM orders WHERE id > :after ORDER 
 _FIRST = "00000000-0000-0000-0000-000000000000"
 
 
-class UpkeepActivities(UpkeepSteps):
-    """Reads the database, tells the back offices."""
+@dataclass(frozen=True, slots=True)
+class BackOffice:
+    """Where a store takes its order events, and the secret that signs them (HMAC-SHA256 of the body)."""
 
-    def __init__(self, database: Database) -> None:
+    url: str
+    secret: str = field(repr=False)
+
+
+class UpkeepActivities(UpkeepSteps):
+    """Reads the database, tells the back offices (by store)."""
+
+    def __init__(self, database: Database, offices: Mapping[str, BackOffice]) -> None:
         self._database = database
+        self._offices = offices
 
     @override
     @activity.defn
@@ -66,18 +74,22 @@ class UpkeepActivities(UpkeepSteps):
     @override
     @activity.defn
     async def deliver_events(self) -> Delivered:
-        """One batch of state changes, in order, signed; marked as told only once the back office answered 2xx."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(_UNTOLD, {"limit": BATCH})).mappings().all()
-        if not rows:
-            return Delivered(0, more=False)
+        """One batch of state changes a store, in order, signed; told only once the back office has answered 2xx.
+
+        A back office that does not answer keeps its own events waiting and nobody else's.
+        """
+        sent, more = 0, False
         async with httpx.AsyncClient(timeout=10) as http:
-            for url, secret_name in dict.fromkeys((r["events_url"], r["events_secret_name"]) for r in rows):
-                mine = [r for r in rows if r["events_url"] == url]
-                await _tell(http, url, secret_name, mine)
+            for store, office in self._offices.items():
+                async with self._database.reading() as connection:
+                    found = await connection.execute(_UNTOLD, {"store": store, "limit": BATCH})
+                    rows = found.mappings().all()
+                if not rows or not await _tell(http, store, office, rows):
+                    continue
                 async with self._database.statement() as connection:
-                    await connection.execute(_TOLD, {"now": utc_now(), "ids": [r["id"] for r in mine]})
-        return Delivered(len(rows), more=len(rows) == BATCH)
+                    await connection.execute(_TOLD, {"now": utc_now(), "ids": [r["id"] for r in rows]})
+                sent, more = sent + len(rows), more or len(rows) == BATCH
+        return Delivered(sent, more=more)
 
     @override
     @activity.defn
@@ -109,11 +121,14 @@ class UpkeepActivities(UpkeepSteps):
         return Drift(checked, tuple(drifted))
 
 
-async def _tell(http: httpx.AsyncClient, url: str, secret_name: str | None, rows: Sequence[RowMapping]) -> None:
-    body = json.dumps({"events": [dict(r) for r in rows]}, default=str).encode()
-    secret = os.environ.get(secret_name or "", "").encode()
-    signature = hmac.new(secret, body, hashlib.sha256).hexdigest()
-    answer = await http.post(
-        url, content=body, headers={"content-type": "application/json", "opms-signature": f"sha256={signature}"}
-    )
-    answer.raise_for_status()
+async def _tell(http: httpx.AsyncClient, store: str, office: BackOffice, rows: Sequence[RowMapping]) -> bool:
+    body = json.dumps({"store": store, "events": [dict(r) for r in rows]}, default=str).encode()
+    signature = hmac.new(office.secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"content-type": "application/json", "opms-signature": f"sha256={signature}"}
+    try:
+        answer = await http.post(office.url, content=body, headers=headers)
+        answer.raise_for_status()
+    except httpx.HTTPError as away:
+        log.warning("events.not_delivered", store=store, events=len(rows), reason=type(away).__name__)
+        return False
+    return True

@@ -6,7 +6,7 @@ from api.problem import Refused
 from domain.errors import Flaw
 
 LONGEST_WAIT = 30
-"""Seconds; shorter than an idempotency claim's lease."""
+"""Seconds that a request may wait for an outcome."""
 
 
 def wait_of(headers: Headers) -> int | None:

@@ -5,9 +5,9 @@ import os
 import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import count
-from time import perf_counter
 
 import asyncpg
 import httpx
@@ -20,7 +20,7 @@ from benchmarks.real_shop import RealShop
 from benchmarks.skeleton import QUEUE
 from benchmarks.skeleton_shop import SkeletonShop
 from benchmarks.stack import UnderLoad
-from benchmarks.statements import Statements, count_statements
+from benchmarks.statements import Statements, count_statements, heaviest, start_counting
 from cli.addresses import Addresses
 from cli.processes import Polls, ProcessSpec
 from cli.supervisor import Rank
@@ -43,6 +43,14 @@ class Sizes:
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Milliseconds from a checkout's first byte until its workflow was durably started, and until the answer."""
+
+    durable: float
+    answer: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that one run has measured; times in milliseconds."""
 
@@ -51,11 +59,12 @@ class Measured:
     skeleton_placing: list[Phase]
     skeleton_lives: list[Phase]
     skeleton_footprint: Footprint
-    placing: list[Phase]
-    lives: list[Phase]
-    accepts: list[float]
-    footprint: Footprint | None
-    statements: Statements | None
+    placing: list[Phase] = field(default_factory=list)
+    lives: list[Phase] = field(default_factory=list)
+    accepts: list[Accept] = field(default_factory=list)
+    heaviest: dict[str, dict[str, float]] = field(default_factory=dict)
+    footprint: Footprint | None = None
+    statements: Statements | None = None
 
 
 class Plan:
@@ -83,33 +92,21 @@ class Plan:
             shops: list[Shop] = [skeletons] if self._sizes.skeleton_only else [skeletons, real]
             for shop in shops:
                 await self._live(shop, "warm-up", self._sizes.warm_up)
+            await start_counting(database)
             placing, lives = await self._rounds(shops)
+            heavy = await heaviest(database, self._sizes.orders * 2)
             self._say("fetching histories")
             sampled = [[j.number for phase in phases for j in phase.journeys][-SAMPLED_HISTORIES:] for phases in lives]
-            bare = Measured(
-                machine=machine,
-                sizes=self._sizes,
-                skeleton_placing=placing[0],
-                skeleton_lives=lives[0],
-                skeleton_footprint=await footprint(client, sampled[0]),
-                placing=[],
-                lives=[],
-                accepts=[],
-                footprint=None,
-                statements=None,
-            )
+            bare = Measured(machine, self._sizes, placing[0], lives[0], await footprint(client, sampled[0]))
             if self._sizes.skeleton_only:
                 return bare
-            return Measured(
-                machine=machine,
-                sizes=self._sizes,
-                skeleton_placing=placing[0],
-                skeleton_lives=lives[0],
-                skeleton_footprint=bare.skeleton_footprint,
+            return replace(
+                bare,
                 placing=placing[1],
                 lives=lives[1],
-                accepts=await self._accepts(real),
+                heaviest=heavy,
                 footprint=await footprint(client, sampled[1]),
+                accepts=await self._accepts(real, client),
                 statements=await self._statements(real, database),
             )
 
@@ -135,22 +132,24 @@ class Plan:
         cpu = self._system.cpu_seconds
         return await live_many(shop, name, self._next(size), clients=self._sizes.clients, cpu=cpu)
 
-    async def _accepts(self, real: RealShop) -> list[float]:
-        """Milliseconds until a checkout is durably accepted, asked for without waiting for its outcome."""
+    async def _accepts(self, real: RealShop, client: Client) -> list[Accept]:
+        """Checkouts that ask for an answer without waiting (`Prefer: wait=0`)."""
         self._say("accepting without waiting")
-        taken: list[float] = []
+        taken: list[Accept] = []
         left = iter(self._next(self._sizes.orders // 2))
 
-        async def client() -> None:
+        async def shopper() -> None:
             for index in left:
-                start = perf_counter()
+                sent = datetime.now(UTC)
                 response = await real.checkout(index, wait=0)
-                taken.append(1000 * (perf_counter() - start))
-                response.raise_for_status()
+                answered = datetime.now(UTC)
+                workflow = real.expect(response, 201, 202)["workflow"]["id"]
+                started = (await client.get_workflow_handle(workflow).describe()).start_time
+                taken.append(Accept(1000 * (started - sent).total_seconds(), 1000 * (answered - sent).total_seconds()))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(self._sizes.clients):
-                group.create_task(client())
+                group.create_task(shopper())
         return taken
 
     async def _statements(self, real: RealShop, database: "asyncpg.Pool[asyncpg.Record]") -> Statements:

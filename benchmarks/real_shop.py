@@ -46,7 +46,7 @@ class RealShop:
     async def place(self, index: int) -> str:
         """Place and pay; raises `BadAnswer` unless it is placed and paid in the answer."""
         response = await self.checkout(index, wait=30)
-        order = self._expect(response, 201)
+        order = self.expect(response, 201)
         if (order["status"], order["payment_status"]) != ("placed", "paid"):
             raise BadAnswer(f"order {order['number']} is {order['status']}, {order['payment_status']}")
         return str(order["number"])
@@ -78,12 +78,13 @@ class RealShop:
 
     async def _command(self, number: str, section: int, what: str, body: dict[str, Any]) -> None:
         url = f"/v1/orders/{number}/sections/{section}/{what}"
-        command = self._expect(await self._http.post(url, json=body, headers={"Prefer": "wait=30"}), 200)["command"]
+        command = self.expect(await self._http.post(url, json=body, headers={"Prefer": "wait=30"}), 200)["command"]
         if command["status"] != "applied":
             raise BadAnswer(f"{what} of {number}: {command}")
 
-    def _expect(self, response: httpx.Response, status: int) -> dict[str, Any]:
-        if response.status_code != status:
+    def expect(self, response: httpx.Response, *statuses: int) -> dict[str, Any]:
+        """The answer's document; raises `BadAnswer` for any other status."""
+        if response.status_code not in statuses:
             asked = f"{response.request.method} {response.request.url.path}"
             raise BadAnswer(f"{asked} answered {response.status_code}: {response.text[:500]}")
         answer: dict[str, Any] = response.json()

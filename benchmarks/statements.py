@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 import asyncpg
 
@@ -17,6 +18,14 @@ _CALLS = """
 """
 
 
+_HEAVIEST = """
+    SELECT query, calls, total_exec_time + total_plan_time AS ms FROM pg_stat_statements
+     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND query NOT LIKE '%/* benchmark */%'
+     ORDER BY ms DESC LIMIT 15
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Statements:
     """Of one order placed alone, the median. ``paid``: until its answer is there; ``prepared``: with its sections."""
@@ -26,6 +35,8 @@ class Statements:
     paid_without_transaction: float
     commits: float
     prepared: float
+    alone_ms: float
+    """From the client's first byte to the answer, with nothing else to do for anybody."""
     by_query: dict[str, float]
 
 
@@ -35,12 +46,14 @@ async def count_statements(database: "asyncpg.Pool[asyncpg.Record]", shop: Shop,
     The first count is taken the moment the answer is there: a section that is quicker is counted too, so the figure is
     never too low.
     """
-    await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
     paid: list[dict[str, int]] = []
     prepared: list[int] = []
+    alone: list[float] = []
     for index in indexes:
         before = await _quiet(database)
+        start = perf_counter()
         number = await shop.place(index)
+        alone.append(1000 * (perf_counter() - start))
         paid.append(_difference(before, await _calls(database)))
         await shop.settle([number])
         prepared.append(sum(_difference(before, await _calls(database)).values()))
@@ -51,8 +64,23 @@ async def count_statements(database: "asyncpg.Pool[asyncpg.Record]", shop: Shop,
         paid_without_transaction=median([_without_transaction(calls) for calls in paid]),
         commits=median([sum(n for query, n in calls.items() if query.startswith("COMMIT")) for calls in paid]),
         prepared=median(prepared),
-        by_query={" ".join(query.split())[:100]: n for query, n in sorted(middle.items(), key=lambda c: -c[1])},
+        alone_ms=round(median(alone), 1),
+        by_query={_line(query): n for query, n in sorted(middle.items(), key=lambda c: -c[1])},
     )
+
+
+async def start_counting(database: "asyncpg.Pool[asyncpg.Record]") -> None:
+    """Switch the counters on and set them to zero."""
+    await database.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    await database.execute("SELECT pg_stat_statements_reset()")
+
+
+async def heaviest(database: "asyncpg.Pool[asyncpg.Record]", orders: int) -> dict[str, dict[str, float]]:
+    """The statements that Postgres has worked on longest since `start_counting`, per order."""
+    return {
+        _line(row["query"]): {"calls": round(row["calls"] / orders, 1), "ms": round(row["ms"] / orders, 2)}
+        for row in await database.fetch(_HEAVIEST)
+    }
 
 
 async def _calls(database: "asyncpg.Pool[asyncpg.Record]") -> dict[str, int]:
@@ -81,6 +109,10 @@ async def _quiet(database: "asyncpg.Pool[asyncpg.Record]", *, looks: int = 3) ->
     except TimeoutError as late:
         raise TimeoutError(f"{late}; these still run: {sorted(moving)}") from late
     return seen
+
+
+def _line(query: str) -> str:
+    return " ".join(query.split())[:120]
 
 
 def _difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

@@ -20,8 +20,6 @@ COMMANDS = {
     "up": "start the whole system on this machine and keep it running",
     "seed": "put the demo store and its keys into the database",
     "demo": "place, pay and refund orders against the running system",
-    "bench": "measure the running system",
-    "audit": "check the money and states in the database",
     "reference": "write the pages of docs/reference from the code",
 }
 """Each command's module name below `cli/`, and its line in the help."""

@@ -143,7 +143,6 @@ class Stack:
             "OPMS_TEMPORAL_UI_URL": self._url(TEMPORAL_UI),
             "OPMS_API_HOST": "127.0.0.1",
             "OPMS_API_PORT": str(self._base + API),
-            "OPMS_PUBLIC_URL": self._url(API),
             "OPMS_GATEWAYS": json.dumps(accounts),
             "OPMS_SANDBOX_KEYS": json.dumps({account: self._keys[account] for account in GATEWAY_ACCOUNTS}),
         }

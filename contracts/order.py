@@ -85,6 +85,15 @@ class NewOrder:
 
     number: str
     place: PlaceOrder
+    command_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteNewNumber:
+    """The number that a command's new order got in the end, its first one having been taken."""
+
+    command_id: UUID
+    number: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +158,7 @@ class OrderSteps(ABC):
     @activity.defn
     @abstractmethod
     async def expire_order(self, request: OrderRef) -> Progress: ...
+
+    @activity.defn
+    @abstractmethod
+    async def note_new_number(self, request: NoteNewNumber) -> None: ...

@@ -27,6 +27,8 @@ from domain.states import (
 
 OPEN_CHANGES = frozenset({ChangeStatus.DRAFT, ChangeStatus.AWAITING_PAYMENT})
 OPEN_REFUNDS = frozenset({RefundStatus.REQUESTED, RefundStatus.PLANNED, RefundStatus.EXECUTING})
+STUCK_AFTER_TRIES = 5
+"""Sends of one operation that were provably not executed, before a person is told; it is sent again all the same."""
 
 
 def cascade(order: Order) -> Order:
@@ -151,6 +153,7 @@ def _requires_review(order: Order) -> bool:
         any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
         or (incomplete and order.balance is BalanceState.CREDIT)
         or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED)
+        or any(o.outcome is Outcome.INITIATED and o.tries >= STUCK_AFTER_TRIES for o in order.operations)
     )
 
 

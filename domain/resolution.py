@@ -29,8 +29,8 @@ UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
     (8, Ask.LOOKUP),
     (15, Ask.NEUTRALIZE),
     (30, Ask.LOOKUP),
-    (60, Ask.NEUTRALIZE),
-    (300, Ask.LOOKUP),
+    (60, Ask.LOOKUP),
+    (300, Ask.NEUTRALIZE),
 )
 PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 15, 15, 15, 30)
 RETRY_LADDER: tuple[int, ...] = (1, 2, 5, 15, 60, 300)
@@ -93,8 +93,9 @@ def _step(operation: Operation, capabilities: Capabilities) -> tuple[int, Ask]:
     if operation.outcome is not Outcome.UNKNOWN:
         return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
     delay, ask = UNKNOWN_LADDER[min(max(operation.tries, 1), len(UNKNOWN_LADDER)) - 1]
-    if ask is Ask.SEND and not capabilities.idempotency.ttl_seconds:
-        ask = Ask.LOOKUP
-    if ask is Ask.NEUTRALIZE and not can_neutralize:
-        ask = Ask.SEND if capabilities.idempotency.ttl_seconds else Ask.LOOKUP
+    replay = Ask.SEND if capabilities.idempotency.ttl_seconds else Ask.LOOKUP
+    if not authorizing:
+        return delay, replay  # What must happen is asked for again with its key: at most one effect, at last one.
+    if ask is Ask.SEND or (ask is Ask.NEUTRALIZE and not can_neutralize):
+        ask = replay
     return delay, ask

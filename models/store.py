@@ -23,9 +23,6 @@ class Store(SQLModel, table=True):
     timezone: str
     payment_window_seconds: int
     """How long an unpaid order holds its stock."""
-    events_url: str | None = None
-    """Where the brand's back office takes order events; None: nowhere."""
-    events_secret_name: str | None = None
     created_at: datetime = moment()
 
 

@@ -31,6 +31,15 @@ class GatewaySettings(BaseModel):
     key: SecretStr = Field(description="The secret that the PG gave this account.")
 
 
+class BackOfficeSettings(BaseModel):
+    """Where a store takes its order events, and the secret that signs them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https?://", description="Takes POSTs of order events.")
+    secret: SecretStr = Field(description="Signs every body with HMAC-SHA256.")
+
+
 class LocalSettings(BaseSettings):
     """What `python -m cli up` needs before anything runs: where to keep data and which ports to use."""
 
@@ -72,14 +81,13 @@ class Settings(LocalSettings):
     )
     api_host: str = Field(default="127.0.0.1", min_length=1, description="Address that the server listens on.")
     api_port: Port = Field(default=7300, description="Port that the server listens on.")
-    public_url: str = Field(
-        default="http://127.0.0.1:7300",
-        pattern=r"^https?://",
-        description="How the outside reaches the server: webhooks and links are built on it.",
-    )
     gateways: dict[str, GatewaySettings] = Field(
         default={},
         description='PG accounts as JSON: {"<account>": {"vendor": "...", "url": "https://...", "key": "..."}}.',
+    )
+    back_offices: dict[str, BackOfficeSettings] = Field(
+        default={},
+        description='Where order events go, by store, as JSON: {"<store>": {"url": "https://...", "secret": "..."}}.',
     )
     max_concurrent_activities: int = Field(
         default=20, ge=1, le=1000, description="Most activities that one worker runs at the same time."

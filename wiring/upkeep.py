@@ -1,5 +1,6 @@
 """The schedules of the slow work; creating them twice is one schedule."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -23,12 +24,20 @@ log = structlog.get_logger()
 
 RELAY_EVERY = timedelta(seconds=30)
 HOUSEKEEPING_EVERY = timedelta(days=1)
+TRY_AGAIN_SECONDS = 5
 
 
 async def ensure_schedules(client: Client) -> None:
-    """Create what is missing. Temporal out of reach is logged; the next start of a worker tries again."""
-    await _ensure(client, "relay", RelayWorkflow.run, RELAY_EVERY)
-    await _ensure(client, "housekeeping", HousekeepingWorkflow.run, HOUSEKEEPING_EVERY)
+    """Create what is missing; tries until Temporal takes it."""
+    while True:
+        try:
+            await _ensure(client, "relay", RelayWorkflow.run, RELAY_EVERY)
+            await _ensure(client, "housekeeping", HousekeepingWorkflow.run, HOUSEKEEPING_EVERY)
+        except RPCError as away:
+            log.warning("upkeep.schedules_wait", reason=away.message, retry_in=TRY_AGAIN_SECONDS)
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+        else:
+            return
 
 
 async def _ensure(client: Client, name: str, run: Any, every: timedelta) -> None:
@@ -42,5 +51,3 @@ async def _ensure(client: Client, name: str, run: Any, every: timedelta) -> None
         await client.create_schedule(f"opms-{name}", schedule)
     except ScheduleAlreadyRunningError:
         return
-    except RPCError as away:
-        log.exception("upkeep.schedule_missing", schedule=name, reason=away.message)

@@ -17,7 +17,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from activities.order import OrderActivities
 from activities.payment import PaymentActivities
 from activities.section import SectionActivities
-from activities.upkeep import UpkeepActivities
+from activities.upkeep import BackOffice, UpkeepActivities
 from contracts.queues import ORDERS, UPDATES, gateway_queue
 from gateways.gateway import Gateway
 from wiring.resources import Resources
@@ -57,6 +57,7 @@ def _orders(resources: Resources, gateways: Mapping[str, Gateway], **overrides: 
             order.apply_command,
             order.record_answer,
             order.expire_order,
+            order.note_new_number,
             section.prepare_section,
         ],
         workflow_runner=_runner(resources.settings),
@@ -83,7 +84,11 @@ def _payments(resources: Resources, account: str, gateways: Mapping[str, Gateway
 
 
 def _updates(resources: Resources, **overrides: Any) -> Worker:
-    upkeep = UpkeepActivities(resources.database)
+    offices = {
+        store: BackOffice(given.url, given.secret.get_secret_value())
+        for store, given in resources.settings.back_offices.items()
+    }
+    upkeep = UpkeepActivities(resources.database, offices)
     return Worker(
         resources.client,
         task_queue=UPDATES,

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         ApplyCommand,
         CheckoutAnswer,
         NewOrder,
+        NoteNewNumber,
         OpenOrder,
         OrderInput,
         OrderRef,
@@ -189,6 +190,8 @@ class OrderWorkflow:
             self._shown = shown
             workflow.upsert_search_attributes(
                 [
+                    OPMS_STORE.value_set(self._start.store),
+                    OPMS_NUMBER.value_set(self._start.number),
                     OPMS_STATUS.value_set(progress.status),
                     OPMS_PAYMENT_STATUS.value_set(progress.payment_status),
                     OPMS_NEEDS_ATTENTION.value_set(progress.needs_attention),
@@ -277,7 +280,19 @@ class OrderWorkflow:
             except WorkflowAlreadyStartedError:
                 number = renumbered(number, workflow.random().randrange(DICE_SIDES))
             else:
+                await self._note_number(new_order, number)
                 return
+
+    async def _note_number(self, new_order: NewOrder, number: str) -> None:
+        """The command's result must not name somebody else's order."""
+        if number == new_order.number or new_order.command_id is None:
+            return
+        await workflow.execute_local_activity_method(
+            OrderSteps.note_new_number,
+            NoteNewNumber(new_order.command_id, number),
+            start_to_close_timeout=STORE_STEP_TIMEOUT,
+            retry_policy=STORE_STEP_RETRY,
+        )
 
     async def _continue(self) -> None:
         """A new run with an empty history; sections go on by themselves and report to it."""

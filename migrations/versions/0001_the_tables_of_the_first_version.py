@@ -65,8 +65,6 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("timezone", sa.String(), nullable=False),
         sa.Column("payment_window_seconds", sa.Integer(), nullable=False),
-        sa.Column("events_url", sa.String(), nullable=True),
-        sa.Column("events_secret_name", sa.String(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("id ~ '^[a-z0-9][a-z0-9-]{0,39}$'", name=op.f("ck_store_id_shape")),
         sa.CheckConstraint("payment_window_seconds > 0", name=op.f("ck_store_payment_window_positive")),
