@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,9 +30,9 @@ from domain.order import Order
 from queries.catalog import load_shelf
 from queries.order import OrderView, view_order
 
-PATIENCE_SECONDS = 1.5
-"""How long a refusal waits for earlier commands of the order that are accepted and not yet decided."""
-LOOK_SECONDS = 0.05
+PATIENCE = timedelta(seconds=1.5)
+"""How long a command waits at the door for earlier ones of its order that are accepted and not yet decided."""
+LOOK_SECONDS = 0.03
 
 COMMAND_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": CommandAnswer, "description": "Final within the time of `Prefer: wait=N`."},
@@ -108,25 +108,24 @@ async def load(door: Door, number: str, body: Body, command_id: UUID) -> tuple[O
 
 
 async def _refuse_early(door: Door, number: str, body: Body, command_id: UUID) -> None:
-    """Earlier commands that nobody has decided yet may change the answer: they get a moment.
+    """Commands of a moment ago that nobody has decided yet may change the answer: they are waited for.
 
-    If they are still undecided then (no worker runs), the command is accepted: the workflow decides them in order.
+    If they stay undecided (no worker runs), nothing is refused: the workflow decides all of them in order.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + PATIENCE_SECONDS
+    deadline = clock() + PATIENCE.total_seconds()
     while True:
         view, after = await load(door, number, body, command_id)
         if any(c.id == command_id for c in view.commands):
             return
-        refuse_stale(door.request.headers, view.order.version, number=number)
-        _refuse_missing_section(view.order, body)
-        if not isinstance(after, Rejected):
-            return
-        if not any(c.decided_at is None for c in view.commands):
-            raise after
-        if clock() >= deadline:
-            return
+        undecided = [c.accepted_at for c in view.commands if c.decided_at is None]
+        if not undecided or max(undecided) < datetime.now(UTC) - PATIENCE or clock() >= deadline:
+            break
         await asyncio.sleep(LOOK_SECONDS)
+    refuse_stale(door.request.headers, view.order.version, number=number)
+    _refuse_missing_section(view.order, body)
+    if isinstance(after, Rejected) and not undecided:
+        raise after
 
 
 def _refuse_missing_section(order: Order, body: Body) -> None:

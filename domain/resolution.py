@@ -33,6 +33,8 @@ UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
     (300, Ask.NEUTRALIZE),
 )
 PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 15, 15, 15, 30)
+AGAIN_AFTER = (0, 2, 5)
+"""Delays before the first, second, third attempt at one account: a PG that restarts is worth a few seconds."""
 RETRY_LADDER: tuple[int, ...] = (1, 2, 5, 15, 60, 300)
 """Delays before a capture, void or refund that was provably not executed is sent again."""
 
@@ -51,7 +53,18 @@ class DueCall:
 def due_call(order: Order, operation: Operation, capabilities: Capabilities) -> DueCall:
     """What to ask a PG next about an unresolved operation."""
     delay, ask = _step(operation, capabilities)
+    if operation.outcome is Outcome.INITIATED and not operation.tries:
+        delay = max(delay, AGAIN_AFTER[min(_tried_here(order, operation), len(AGAIN_AFTER) - 1)])
     return DueCall(call_for(order, operation, ask), delay)
+
+
+def _tried_here(order: Order, operation: Operation) -> int:
+    """Earlier attempts of the same payment at the same account; none of them reached it."""
+    mine = order.attempt(operation.attempt_id)
+    return sum(
+        a.payment_id == mine.payment_id and a.account == mine.account and a.position < mine.position
+        for a in order.attempts
+    )
 
 
 def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:

@@ -43,6 +43,9 @@ from domain.states import (
     move,
 )
 
+TRIES_AT_ONE_ACCOUNT = 3
+"""Attempts at an account that provably executes nothing, before the payment is declined; see `AGAIN_AFTER`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Routed:
@@ -117,7 +120,7 @@ def _captures_at_once(order: Order, payment: Payment) -> bool:
 
 
 def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now: bool) -> Order:
-    """A new attempt at the account that the router chooses, never one that was tried (R2, R14)."""
+    """A new attempt at an account that was not tried; if all were, at one that could not be reached (R2, R14)."""
     tried = [a for a in order.attempts if a.payment_id == payment.id]
     if any(a.outcome not in RELEASED_OUTCOMES for a in tried):
         return order
@@ -159,7 +162,15 @@ def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now:
 def _route(payment: Payment, tried: list[Attempt], moment: Moment) -> Routed:
     if payment.internal:
         return Routed(account=payment.method, rule_version=None, decision={"reason": "own value"})
-    return moment.route(payment, frozenset(a.account for a in tried))
+    seen = frozenset(a.account for a in tried)
+    try:
+        return moment.route(payment, seen)
+    except NoGatewayEligible:
+        declined = {a.account for a in tried if a.outcome is Outcome.DECLINED}
+        worn = {account for account in seen if sum(a.account == account for a in tried) >= TRIES_AT_ONE_ACCOUNT}
+        if seen == declined | worn:
+            raise
+        return moment.route(payment, frozenset(declined | worn))
 
 
 def open_operation(

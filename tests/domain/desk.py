@@ -238,15 +238,15 @@ def _check_exposure(order: Order) -> None:
     for request in order.requests:
         assert sum(p.exposed for p in order.tenders(request)) <= request.amount, "exposed beyond the request"
     for payment in order.payments:
-        open_ones = [
-            a for a in order.attempts if a.payment_id == payment.id and a.outcome not in RELEASED_OUTCOMES
-        ]
+        open_ones = [a for a in order.attempts if a.payment_id == payment.id and a.outcome not in RELEASED_OUTCOMES]
         assert len(open_ones) <= 1, "two accounts may charge for one payment"
 
 
 def _check_payment(order: Order, payment: Payment) -> None:
     mine = [o for o in order.operations if o.payment_id == payment.id]
-    done = {kind: sum(o.amount for o in mine if o.kind is kind and o.outcome is Outcome.SUCCEEDED) for kind in OperationKind}
+    done = {
+        kind: sum(o.amount for o in mine if o.kind is kind and o.outcome is Outcome.SUCCEEDED) for kind in OperationKind
+    }
     pending = sum(o.amount for o in mine if o.kind is OperationKind.REFUND and o.outcome in UNENDED)
     at_once = sum(
         o.amount for o in mine if o.kind is OperationKind.AUTHORIZE and o.capture_now and o.outcome is Outcome.SUCCEEDED

@@ -163,7 +163,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.desk = Desk(checkout, accounts=terms["accounts"], points=terms["points"])
         if terms["begun"]:
             self.all_goes_well()
-        for act in (self.staff_ship, self.the_carrier_delivers)[: {"shipped": 1, "delivered": 2}.get(terms["begun"], 0)]:
+        for act in (self.staff_ship, self.the_carrier_delivers)[
+            : {"shipped": 1, "delivered": 2}.get(terms["begun"], 0)
+        ]:
             act(0, None)
             act(1, None)
 
@@ -260,7 +262,10 @@ class AnyOrder(RuleBasedStateMachine):
     def staff_refund(self, pick: int, quantity: int | None, shipping: bool, amount: int | None, policy: str) -> None:
         """Pieces, shipping, an amount, or all of these."""
         asked = AskedRefund(
-            self._pieces(pick, quantity), shipping=shipping, amount=amount, policy=policy  # type: ignore[arg-type]
+            self._pieces(pick, quantity),
+            shipping=shipping,
+            amount=amount,
+            policy=policy,  # type: ignore[arg-type]
         )
         self._command(lambda o, m, c: grant(o, asked, m, command_id=c))
 
