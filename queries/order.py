@@ -1,5 +1,6 @@
 """One whole order in one statement, and the list of orders."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,12 +20,14 @@ _PARTS = ", ".join(
     for name, row in TABLES.items()
 )
 _DOCUMENT = f"to_jsonb(o) || jsonb_build_object({_PARTS})"
-_ORDER = text(f"SELECT {_DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")
+_ORDER = text(f"SELECT CAST({_DOCUMENT} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number")
 _COMMANDS = """
     (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'body' ORDER BY c.accepted_at), '[]') FROM command c
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
-_VIEW = text(f"SELECT {_DOCUMENT}, {_COMMANDS} FROM orders o WHERE o.store_id = :store AND o.number = :number")
+_VIEW = text(
+    f"SELECT CAST({_DOCUMENT} AS text), CAST({_COMMANDS} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number"
+)
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""
 
@@ -63,7 +66,7 @@ async def load_order(connection: AsyncConnection, store: str, number: str) -> Or
     document = (await connection.execute(_ORDER, {"store": store, "number": number})).scalar()
     if document is None:
         raise UnknownOrder(f"no order {number} in this store")
-    return ORDER.validate_python(document)
+    return ORDER.validate_json(document)
 
 
 async def view_order(connection: AsyncConnection, store: str, number: str) -> OrderView:
@@ -71,7 +74,7 @@ async def view_order(connection: AsyncConnection, store: str, number: str) -> Or
     row = (await connection.execute(_VIEW, {"store": store, "number": number})).first()
     if row is None:
         raise UnknownOrder(f"no order {number} in this store")
-    return OrderView(ORDER.validate_python(row[0]), COMMANDS.validate_python(row[1]))
+    return OrderView(ORDER.validate_json(row[0]), COMMANDS.validate_json(row[1]))
 
 
 _TIMELINE_BACK = text(
@@ -100,9 +103,9 @@ _COLLECTION = {
 async def order_as_of(connection: AsyncConnection, store: str, number: str, moment: datetime) -> OrderView:
     """The order as it was then: today's with every later difference undone. Raises `UnknownOrder` before its birth."""
     row = (await connection.execute(_VIEW, {"store": store, "number": number})).first()
-    if row is None or ORDER.validate_python(row[0]).created_at > moment:
+    if row is None or ORDER.validate_json(row[0]).created_at > moment:
         raise UnknownOrder(f"no order {number} in this store at {moment.isoformat()}")
-    document: dict[str, Any] = row[0]
+    document: dict[str, Any] = json.loads(row[0])
     parts = {word: {e["id"]: e for e in document[name]} for word, name in _COLLECTION.items()}
     for entity, entity_id, name, old in await connection.execute(
         _TIMELINE_BACK, {"order": document["id"], "moment": moment}
@@ -118,5 +121,5 @@ async def order_as_of(connection: AsyncConnection, store: str, number: str, mome
     document["version"] = (
         await connection.execute(_VERSION_AT, {"order": document["id"], "moment": moment})
     ).scalar() or 1
-    commands = COMMANDS.validate_python(row[1])
+    commands = COMMANDS.validate_json(row[1])
     return OrderView(ORDER.validate_python(document), tuple(c for c in commands if c.accepted_at <= moment))
