@@ -130,10 +130,14 @@ def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrde
     body = command.body
     if not isinstance(body, Reorder) or body.reorder != "again" or not body.new_number or shelf is None:
         return None
+    try:
+        checkout = again(order, body.items, shelf.skus)
+    except Rejected:  # Refused when it was decided, or not sold any more since it was delivered first.
+        return None
     place = PlaceOrder(
         id=uuid5(command.id, "again"),
         actor=command.actor,
-        checkout=again(order, body.items, shelf.skus),
+        checkout=checkout,
         request_id=command.request_id,
     )
     return NewOrder(body.new_number, place, command.id)

@@ -158,6 +158,9 @@ async def _judge(scope: Scope, body: bytes) -> Problem | None:
 
 def _flaw_of(body: bytes) -> Problem | None:
     """A card number or text that Postgres cannot hold; the refusal does not repeat what it found."""
+    if b"\x00" in body:  # UTF-16 and UTF-32 too, in which JSON could hide anything from what follows
+        detail = "a body is UTF-8, without NUL"
+        return Problem("invalid_request", detail, flaws=(Flaw("", "invalid_text", detail),))
     at = find_card(body)
     if at is not None:
         code, detail = "card_number_not_accepted", "this looks like a card number; send a token of the PG instead"

@@ -100,8 +100,8 @@ async def _act(act: Act) -> None:
 
 def _stage(acts: list[Act]) -> Table:
     table = Table(title="Orders of two sections, points and card", box=SIMPLE_HEAD)
-    for column in ("story", "order", "PG", "now"):
-        table.add_column(column, no_wrap=True)
+    for column, width in (("story", 16), ("order", 14), ("PG", 9), ("now", 24)):
+        table.add_column(column, min_width=width)
     for act in acts:
         order = act.scene.order or {}
         table.add_row(act.story.title, order.get("number", ""), _accounts(order), _now(act))
@@ -122,12 +122,13 @@ def _accounts(order: Order) -> str:
 
 
 def _books(compared: list[Compared]) -> Table:
-    table = Table(title="Our order database beside the sandbox PG's own ledger, KRW", box=SIMPLE_HEAD)
+    title = "Our order database beside the sandbox PG's own ledger, KRW"
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in ("PG account", "books"):
         table.add_column(column, no_wrap=True)
-    for column in ("payments", "captured", "refunded", "held", "net"):
+    for column in ("cards", "captured", "refunded", "held", "net"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", min_width=9)
     for account in sorted({c.account for c in compared}):
         mine = [c for c in compared if c.account == account]
         weight = f", weight {WEIGHTS[account]}" if account in WEIGHTS else ""

@@ -108,7 +108,9 @@ async def _start(
         await _forget(operation)
         return None
     except WorkflowUpdateFailedError as failed:
-        return _refused(failed)
+        if _is_anothers(failed):
+            return await _closed_outcome(client, database, store, number, place)
+        return None
     except WorkflowAlreadyStartedError:
         return await _closed_outcome(client, database, store, number, place)
     return answer
@@ -122,18 +124,15 @@ async def _forget(operation: WithStartWorkflowOperation[OrderWorkflow, CheckoutA
         log.info("checkout.waited_long_enough", reason=late.message)
 
 
-def _refused(failed: WorkflowUpdateFailedError) -> CheckoutAnswer | None:
-    """The number is another checkout's; or the workflow ended before it could answer, and the database knows."""
-    cause = failed.cause
-    if isinstance(cause, ApplicationError) and cause.type == "number_taken":
-        return _taken()
-    return None
+def _is_anothers(failed: WorkflowUpdateFailedError) -> bool:
+    """The workflow did not begin with this checkout. A later run of our own order did not either: the rows decide."""
+    return isinstance(failed.cause, ApplicationError) and failed.cause.type == "number_taken"
 
 
 async def _closed_outcome(
     client: Client, database: Database, store: str, number: str, place: PlaceOrder
 ) -> CheckoutAnswer:
-    """The workflow of this number has ended: as ours, with its outcome, or as another checkout's."""
+    """The number's workflow has ended, or runs for later commands: ours, with its outcome, or another checkout's."""
     async with database.reading() as connection:
         try:
             order = await load_order(connection, store, number)

@@ -121,6 +121,8 @@ class Call:
     capture_now: bool = True
     subject: OperationKind | None = None
     subject_key: str | None = None
+    trace: str | None = None
+    """The request that led to it: for logs, never sent to the PG."""
 
 
 @dataclass(frozen=True, slots=True)

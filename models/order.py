@@ -27,6 +27,7 @@ class OrderRow(SQLModel, table=True):
         check("captured_within_authorized", "captured <= authorized"),
         check("total_adds_up", "total = items_total - discount_total + shipping_total"),
         Index("ix_orders_store_created", "store_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_orders_store_placed", "store_id", text("placed_at DESC")),
         Index("ix_orders_store_status", "store_id", "status", text("created_at DESC")),
         Index("ix_orders_store_customer", "store_id", "customer_id", text("created_at DESC")),
         Index("ix_orders_attention", "store_id", postgresql_where=text("requires_review OR has_unknown_payment")),

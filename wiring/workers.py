@@ -22,6 +22,7 @@ from contracts.queues import ORDERS, UPDATES, gateway_queue
 from gateways.gateway import Gateway
 from wiring.resources import Resources
 from wiring.settings import Settings
+from wiring.tracing import TraceSteps
 from workflows.order import OrderWorkflow
 from workflows.section import SectionWorkflow
 from workflows.upkeep import UPKEEP_WORKFLOWS
@@ -106,6 +107,7 @@ def _updates(resources: Resources, **overrides: Any) -> Worker:
 def _shared(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "graceful_shutdown_timeout": GRACE,
+        "interceptors": [TraceSteps()],
         "deployment_config": WorkerDeploymentConfig(
             version=WorkerDeploymentVersion("opms", settings.build_id),
             use_worker_versioning=False,

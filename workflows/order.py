@@ -65,6 +65,7 @@ class OrderWorkflow:
         reopened = start.place is None and workflow.info().continued_run_id is None
         self._ref = OrderRef(start.store, start.number, workflow.info().workflow_id, after_loss=reopened)
         self._calls = Calls(self._ref, self._absorb)
+        self._calls.trace = start.place.request_id if start.place else None
         self._sections: set[int] = set()
         self._told: set[int] = set()
         self._followers: dict[int, asyncio.Task[None]] = {}
@@ -154,6 +155,7 @@ class OrderWorkflow:
         """Commands first, one at a time; then look, start sections, show."""
         while self._inbox:
             command = self._inbox[0]
+            self._calls.trace = command.request_id or self._calls.trace
             progress = await workflow.execute_local_activity_method(
                 OrderSteps.apply_command,
                 ApplyCommand(command, self._ref.workflow_id),
@@ -171,8 +173,12 @@ class OrderWorkflow:
         await self._start_sections()
 
     def _absorb(self, progress: Progress) -> None:
-        """Take in where the order stands; a step that was overtaken by a later one changes nothing."""
+        """Take in where the order stands; a step that was overtaken by a later one changes nothing.
+
+        What the later one said was due may have been under way as this one: so look once more.
+        """
         if self._progress is not None and progress.version < self._progress.version:
+            self._look = True
             return
         self._progress = progress
         for due in progress.calls:

@@ -7,7 +7,7 @@ writer of its money; a call in doubt waits here, for days if need be.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from temporalio import workflow
@@ -42,7 +42,10 @@ class Calls:
         self._ref = ref
         self._absorb = absorb
         self._tasks: dict[UUID, _Task] = {}
+        self.trace: str | None = None
+        """The request that led to what is called now."""
         self._hints = 0
+        self._suspended = False
 
     @property
     def idle(self) -> bool:
@@ -52,7 +55,7 @@ class Calls:
     def start(self, due: DueCall) -> None:
         """Begin a call, unless one about the same operation is on its way."""
         operation_id = due.call.operation_id
-        if operation_id not in self._tasks:
+        if operation_id not in self._tasks and not self._suspended:
             self._tasks[operation_id] = _Task(asyncio.create_task(self._run(due)), waiting=due.delay_seconds > 0)
 
     def hint(self) -> None:
@@ -60,7 +63,11 @@ class Calls:
         self._hints += 1
 
     async def suspend(self) -> None:
-        """Stop waiting and let what is sent be recorded; the database knows what is due in the next run."""
+        """Stop waiting and let what is sent be recorded; the database knows what is due in the next run.
+
+        Nothing new begins, else a PG that takes days to answer would keep this run, and its commands, as long.
+        """
+        self._suspended = True
         for running in self._tasks.values():
             if running.waiting:
                 running.task.cancel()
@@ -70,7 +77,7 @@ class Calls:
         operation_id = due.call.operation_id
         try:
             await self._wait(due)
-            progress = await self._ask(due.call)
+            progress = await self._ask(replace(due.call, trace=self.trace))
         except asyncio.CancelledError:
             self._tasks.pop(operation_id, None)
             return

@@ -41,6 +41,7 @@ router = APIRouter(tags=["routing"])
 
 Reader = Annotated[Caller, Depends(require("routing:write", "orders:read"))]
 Writer = Annotated[Caller, Depends(require("routing:write"))]
+LATEST_VERSION = 2**31 - 1
 
 
 @router.get("/routing", summary="The routing rule in force", response_model=RoutingOut)
@@ -71,7 +72,9 @@ async def get_stats(
     request: Request,
     caller: Reader,
     window: Annotated[int, Query(ge=1, le=100_000, description="How many of the last attempts to count.")] = 1000,
-    version: Annotated[int | None, Query(ge=0, description="A version; 0: any. Default: the one in force.")] = None,
+    version: Annotated[
+        int | None, Query(ge=0, le=LATEST_VERSION, description="A version; 0: any. Default: the one in force.")
+    ] = None,
 ) -> StatsOut:
     """The last attempts that were routed by the rule in force, by account."""
     async with resources_of(request).database.reading() as connection:

@@ -185,6 +185,7 @@ def order_response(view: OrderView, links: Links, *, status: int, headers: dict[
 def order_to_come(checkout: Checkout, store: str, number: str, links: Links) -> dict[str, object]:
     """What is known of an order that is accepted and not yet written: its number, and what it will cost."""
     customer = checkout.customer
+    parts = ("sections", "payment_requests", "payments", "refunds", "rmas", "changes", "commands")
     return {
         "id": None,
         "number": number,
@@ -196,17 +197,42 @@ def order_to_come(checkout: Checkout, store: str, number: str, links: Links) -> 
         "return_status": "none",
         "flags": [],
         "currency": checkout.currency,
-        "totals": {"total": checkout.expected_total},
+        "totals": _totals_to_come(checkout),
         "customer": {
             "id": customer.id,
             "name": customer.name,
             "email": customer.email,
             "phone": customer.phone,
         },
+        "created_at": None,
         "placed_at": None,
         "expires_at": None,
+        "reorder_of": checkout.reorder_of,
         "workflow": links.workflow(order_workflow_id(store, number)),
-    } | {name: [] for name in ("sections", "payment_requests", "payments", "refunds", "rmas", "changes", "commands")}
+        "payment_mode": checkout.payment_mode,
+        "capture": checkout.capture,
+        "discounts": [{"code": d.code, "amount": d.amount} for d in checkout.discounts],
+        **{part: [] for part in parts},
+    }
+
+
+def _totals_to_come(checkout: Checkout) -> dict[str, object]:
+    """The totals of a checkout that was priced and has cost nothing yet; its tax is not known here."""
+    discount = sum(d.amount for d in checkout.discounts)
+    shipping = sum(s.shipping_fee for s in checkout.sections)
+    total = checkout.expected_total
+    return {
+        "items": total - shipping + discount,
+        "discount": discount,
+        "shipping": shipping,
+        "tax_included": None,
+        "total": total,
+        "credited": 0,
+        "authorized": 0,
+        "captured": 0,
+        "refunded": 0,
+        "balance_due": total,
+    }
 
 
 def _flags(order: Order) -> list[str]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.schemas.field import Amount, Asked, Code, Currency
+from api.schemas.moment import Moment
 from domain.routing import Constraint, Rule
 from queries.routing import AccountView, Preview, Rules, RuleView, Tally
 
@@ -57,7 +58,7 @@ class RuleIn(RuleFields):
     """The store's next rule; in force from ``active_from``, at once if that is absent."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-    active_from: AwareDatetime | None = None
+    active_from: Moment | None = None
 
 
 class PreviewIn(RuleFields):

@@ -194,6 +194,7 @@ def upgrade() -> None:
         ["store_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
         unique=False,
     )
+    op.create_index("ix_orders_store_placed", "orders", ["store_id", sa.literal_column("placed_at DESC")], unique=False)
     op.create_index(
         "ix_orders_store_customer",
         "orders",
@@ -811,6 +812,7 @@ def downgrade() -> None:
     op.drop_table("routing_rule")
     op.drop_index("ix_orders_store_status", table_name="orders")
     op.drop_index("ix_orders_store_customer", table_name="orders")
+    op.drop_index("ix_orders_store_placed", table_name="orders")
     op.drop_index("ix_orders_store_created", table_name="orders")
     op.drop_index(
         "ix_orders_attention", table_name="orders", postgresql_where=sa.text("requires_review OR has_unknown_payment")

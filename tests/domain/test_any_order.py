@@ -22,8 +22,8 @@ from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
 from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.owing import spare, to_capture
-from domain.payment import LIVE_REQUESTS, Operation
 from domain.paying import pay
+from domain.payment import LIVE_REQUESTS, Operation
 from domain.refund import AskedLeg, AskedRefund, grant
 from domain.reorder import AskedReorder, Wanted, reorder
 from domain.resolution import Ask

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from domain.cascade import cascade, fulfillment, paid_status, returns
 from domain.checkout import AskedItem, AskedPayment, AskedSection
+from domain.fulfillment import deliver, hold, release, ship
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order, changed_entities, differences
 from domain.reorder import AskedReorder, Wanted, reorder
-from domain.fulfillment import deliver, hold, release, ship
 from domain.section import Item
 from domain.states import (
     BalanceState,

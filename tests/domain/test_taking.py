@@ -8,11 +8,11 @@ from domain.cancellation import cancel
 from domain.capture import capture
 from domain.checkout import AskedPayment
 from domain.errors import AmountExceeded, IllegalTransition, Invalid, NothingToDo, TotalMismatch
-from domain.gateway import OperationKind, Outcome, Retry
-from domain.payment import LIVE_REQUESTS
+from domain.gateway import OperationKind, Retry
 from domain.paying import pay
+from domain.payment import LIVE_REQUESTS
 from domain.states import OrderStatus, RequestStatus, SectionStatus, TenderStatus
-from domain.taking import over
+from domain.taking import TRIES_AT_ONE_ACCOUNT, over
 from tests.domain.desk import NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 AUTHORIZE, CAPTURE, VOID, REFUND = (
@@ -108,12 +108,22 @@ def test_only_a_decline_that_allows_it_goes_to_another_account(retry: Retry) -> 
     assert other.payment(0).status is TenderStatus.DECLINED
 
 
-def test_an_account_that_was_never_reached_is_replaced_by_another() -> None:
+def test_an_account_that_was_never_reached_is_replaced_by_another_and_then_tried_again_a_few_times() -> None:
     desk = Desk(a_checkout(), accounts=("a", "b"))
-    desk.answer(desk.due()[0], NOT_EXECUTED)
-    assert [a.outcome for a in desk.order.attempts] == [Outcome.NOT_EXECUTED, Outcome.INITIATED]
-    desk.answer(desk.due()[0], NOT_EXECUTED)
+    while desk.due():
+        desk.answer(desk.due()[0], NOT_EXECUTED)
+    accounts = [a.account for a in desk.order.attempts]
+    assert accounts[:2] == ["a", "b"]
+    assert sorted(accounts) == ["a"] * TRIES_AT_ONE_ACCOUNT + ["b"] * TRIES_AT_ONE_ACCOUNT
     assert (desk.payment(0).status, desk.payment(0).decline_code) == (TenderStatus.DECLINED, "not_executed")
+
+
+def test_an_account_that_has_declined_is_not_tried_again() -> None:
+    desk = Desk(a_checkout(), accounts=("a", "b"))
+    desk.answer(desk.due()[0], declined(Retry.OTHER_PG))
+    while desk.due():
+        desk.answer(desk.due()[0], NOT_EXECUTED)
+    assert [a.account for a in desk.order.attempts] == ["a", *["b"] * TRIES_AT_ONE_ACCOUNT]
 
 
 def test_a_payment_that_no_account_can_take_is_declined_and_says_so() -> None:
