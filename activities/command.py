@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
@@ -11,10 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.desk import Desk
-from activities.progress import refusal
 from activities.saving import Cause
 from contracts.command import Command, Reorder
-from contracts.order import ApplyCommand, NewOrder, PlaceOrder, Progress
+from contracts.order import ApplyCommand, NewOrder, PlaceOrder
 from contracts.rules import apply_body, skus_of
 from domain.errors import Problem, Rejected
 from domain.gateway import OperationKind, Outcome
@@ -33,15 +33,21 @@ _CLAIM = text(
     ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING decided_at
     """
 )
-_DECIDE = text("UPDATE command SET decided_at = :now, result = CAST(:result AS jsonb) WHERE id = :id")
+_DECIDE = text(
+    """
+    UPDATE command SET status = :status, problem = CAST(:problem AS jsonb), result = CAST(:result AS jsonb),
+           decided_at = :now, finished_at = :finished_at
+     WHERE id = :id
+    """
+)
 _REFUSE = text(
     "UPDATE command SET status = 'rejected', problem = CAST(:problem AS jsonb), decided_at = :now, finished_at = :now"
     " WHERE id = :id AND decided_at IS NULL"
 )
 _FINISH = text(
     """
-    UPDATE command c SET status = f.status, problem = f.problem, finished_at = :now
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(id uuid, status text, problem jsonb)
+    UPDATE command c SET status = f.status, problem = CAST(f.problem AS jsonb), finished_at = :now
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(id uuid, status text, problem text)
      WHERE c.id = f.id AND c.status = 'accepted'
     """
 )
@@ -55,36 +61,39 @@ WAITING = UNRESOLVED - {Outcome.ACTION_REQUIRED}
 async def decide_command(
     connection: AsyncConnection, desk: Desk, order: Order, request: ApplyCommand
 ) -> tuple[Order, Shelf | None]:
-    """The order after a command, decided once by its id; a refusal is written on its row and changes nothing else."""
+    """The order after a command, decided once by its id. Raises `Rejected`: the caller rolls back and notes it."""
     command = request.command
     shelf = await _shelf(connection, order, command)
     if await _claimed(connection, command, desk.now):
         return order, shelf
     catalog = shelf.skus if shelf else {}
-    try:
-        async with connection.begin_nested():
-            after = await desk.decide(lambda moment: apply_body(order, command.id, command.body, catalog, moment))
-            cause = Cause(command.body.kind, command.actor, request.workflow_id, desk.now, command.id)
-            saved = await desk.save(order, after, cause)
-    except Rejected as no:
-        await refuse_command(connection, command, no.problem, desk.now)
-        return order, None
-    except IntegrityError as fence:
-        log.exception("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
-        problem = Problem("storage_refused", "the database's own rules refuse this change; nothing was changed")
-        await refuse_command(connection, command, problem, desk.now)
-        return order, None
-    result = json.dumps(_result(order, saved, command), default=str)
-    await connection.execute(_DECIDE, {"id": command.id, "result": result, "now": desk.now})
+    after = await desk.decide(lambda moment: apply_body(order, command.id, command.body, catalog, moment))
+    cause = Cause(command.body.kind, command.actor, request.workflow_id, desk.now, command.id)
+    saved = await desk.save(order, after, cause)
+    open_ended = any(o.command_id == command.id and o.outcome in WAITING for o in saved.operations)
+    decision = _ending(saved, command.id) | {
+        "id": command.id,
+        "now": desk.now,
+        "finished_at": None if open_ended else desk.now,
+        "result": json.dumps(_result(order, saved, command), default=str),
+    }
+    if open_ended:
+        decision |= {"status": "accepted", "problem": None}
+    await connection.execute(_DECIDE, decision)
     return saved, shelf
 
 
-async def refuse_command(connection: AsyncConnection, command: Command, problem: Problem, now: datetime) -> Progress:
-    """Write a refusal on the command's row."""
+async def refuse_command(connection: AsyncConnection, command: Command, problem: Problem, now: datetime) -> None:
+    """Write a refusal on the command's row, unless it has been decided before."""
     await _claimed(connection, command, now)
     parameters = {"id": command.id, "problem": json.dumps(asdict(problem), default=str), "now": now}
     await connection.execute(_REFUSE, parameters)
-    return refusal(problem)
+
+
+def broken_fence(command: Command, fence: IntegrityError) -> Problem:
+    """The last line of defence has held: a bug of ours, which must not stop the order."""
+    log.error("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
+    return Problem("storage_refused", "the database's own rules refuse this change; nothing was changed")
 
 
 async def _claimed(connection: AsyncConnection, command: Command, now: datetime) -> bool:
@@ -101,23 +110,24 @@ async def _claimed(connection: AsyncConnection, command: Command, now: datetime)
     return (await connection.execute(_CLAIM, claim)).scalar() is not None
 
 
-async def finish_commands(
-    connection: AsyncConnection, before: Order, after: Order, now: datetime, *, decided: Command | None = None
-) -> None:
+async def finish_commands(connection: AsyncConnection, before: Order, after: Order, now: datetime) -> None:
     """Give their final status to the commands whose last operation has just ended."""
     was_open = {o.command_id for o in before.operations if o.outcome in WAITING}
     is_open = {o.command_id for o in after.operations if o.outcome in WAITING}
-    ended = {c for c in was_open - is_open if c}
-    if decided and decided.id not in is_open:
-        ended.add(decided.id)
-    if not ended:
-        return
-    rows = []
-    for command_id in sorted(ended):
-        problem = _failure(after, command_id)
-        status = "failed" if problem else "applied"
-        rows.append({"id": str(command_id), "status": status, "problem": asdict(problem) if problem else None})
-    await connection.execute(_FINISH, {"rows": json.dumps(rows), "now": now})
+    ended = sorted(c for c in was_open - is_open if c)
+    if ended:
+        rows = [{"id": str(c)} | _ending(after, c) for c in ended]
+        await connection.execute(_FINISH, {"rows": json.dumps(rows), "now": now})
+
+
+def _ending(order: Order, command_id: UUID) -> dict[str, Any]:
+    """How a command has ended: applied, or failed and why."""
+    problem = _failure(order, command_id)
+    return (
+        {"status": "failed", "problem": json.dumps(asdict(problem))}
+        if problem
+        else {"status": "applied", "problem": None}
+    )
 
 
 async def renumber_result(connection: AsyncConnection, command_id: UUID, number: str) -> None:

@@ -11,10 +11,18 @@ from typing_extensions import override
 from uuid_utils.compat import uuid7
 
 from activities.change import change_order
-from activities.command import decide_command, finish_commands, new_order_of, refuse_command, renumber_result
+from activities.command import (
+    broken_fence,
+    decide_command,
+    finish_commands,
+    new_order_of,
+    refuse_command,
+    renumber_result,
+)
 from activities.desk import Desk, utc_now
 from activities.progress import progress_of, refusal
 from activities.saving import Cause, lock_order
+from contracts.command import Command
 from contracts.order import (
     ApplyCommand,
     NoteNewNumber,
@@ -26,7 +34,7 @@ from contracts.order import (
     RecordAnswer,
 )
 from domain.checkout import Opening, open_order, quote
-from domain.errors import NumberTaken, Rejected, UnknownOrder
+from domain.errors import NumberTaken, Problem, Rejected, UnknownOrder
 from domain.gateway import Capabilities, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS
@@ -74,17 +82,28 @@ class OrderActivities(OrderSteps):
     @override
     @activity.defn
     async def apply_command(self, request: ApplyCommand) -> Progress:
-        """Decide a command once; its row and its effect commit together."""
+        """Decide a command once; its row and its effect commit together, and so does a refusal with its reason."""
         command = request.command
-        async with self._database.transaction() as connection:
-            try:
+        try:
+            async with self._database.transaction() as connection:
                 before = await lock_order(connection, command.store, command.number)
-            except UnknownOrder as no:
-                return await refuse_command(connection, command, no.problem, utc_now())
-            desk = Desk.of(connection, before, self._capabilities)
-            saved, shelf = await decide_command(connection, desk, before, request)
-            await finish_commands(connection, before, saved, desk.now, decided=command)
-            return progress_of(saved, self._capabilities, new_order=new_order_of(saved, command, shelf))
+                desk = Desk.of(connection, before, self._capabilities)
+                saved, shelf = await decide_command(connection, desk, before, request)
+                await finish_commands(connection, before, saved, desk.now)
+                return progress_of(saved, self._capabilities, new_order=new_order_of(saved, command, shelf))
+        except Rejected as no:
+            return await self._refuse(command, no.problem)
+        except IntegrityError as fence:
+            return await self._refuse(command, broken_fence(command, fence))
+
+    async def _refuse(self, command: Command, problem: Problem) -> Progress:
+        async with self._database.transaction() as connection:
+            await refuse_command(connection, command, problem, utc_now())
+            try:
+                order = await load_order(connection, command.store, command.number)
+            except UnknownOrder:
+                return refusal(problem)
+            return progress_of(order, self._capabilities)
 
     @override
     @activity.defn

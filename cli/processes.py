@@ -77,7 +77,7 @@ class PythonProcess(Child):
         super().__init__(spec.name, log=data_dir / "logs" / f"{spec.name}.log")
         self._spec = spec
         self._port_base = port_base
-        # Not passed on: the workflow sandbox imports the workflows anew for each order, and would compile them each time.
+        # Not passed on: the workflow sandbox imports workflows anew for each order, and would compile them each time.
         self._environment = {k: v for k, v in environment.items() if k != "PYTHONDONTWRITEBYTECODE"}
         self._filled = {"sandbox_port": str(port_base + SANDBOX), "sandbox_data": str(data_dir / "sandbox")}
         self._since = datetime.now(UTC)

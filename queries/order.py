@@ -26,7 +26,8 @@ _COMMANDS = """
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
 _VIEW = text(
-    f"SELECT CAST({_DOCUMENT} AS text), CAST({_COMMANDS} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number"
+    f"SELECT CAST({_DOCUMENT} AS text), CAST({_COMMANDS} AS text) FROM orders o"
+    " WHERE o.store_id = :store AND o.number = :number"
 )
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""

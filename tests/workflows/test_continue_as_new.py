@@ -1,0 +1,50 @@
+"""An order goes on over any number of runs; no command is lost on the way, no call is made twice or forgotten."""
+
+import asyncio
+
+from contracts.command import Cancel, Capture, Hold, RefundMoney, Release
+from domain.states import OrderStatus
+from tests.stack import Shop, a_checkout
+from tests.workflows.test_commands import deliver_all
+
+
+async def runs(shop: Shop, number: str, section: int | None = None) -> int:
+    """How many runs a workflow has had."""
+    workflow_id = shop.workflow(number, section).id
+    return sum([1 async for _ in shop.client.list_workflows(f"WorkflowId = '{workflow_id}'")])
+
+
+async def test_no_command_is_lost_over_many_runs(short: Shop) -> None:
+    number = await short.placed()
+    bodies = [RefundMoney("drop by drop", amount=n) for n in range(1, 16)]
+    holds = [act(1, f"reason {n}") for n in range(12) for act in (Hold, Release)]
+    given = await asyncio.gather(*(short.submit(number, body) for body in bodies))
+    for body in holds:
+        await short.submit(number, body)
+    rows = [await short.decided(command) for command in given]
+    assert {r["status"] for r in rows} == {"applied"}
+    order = await short.becomes(number, "all holds are released", lambda o: len(o.holds) == 12 and not _held(o))
+    assert (order.goodwill, order.refunded) == (sum(range(1, 16)), sum(range(1, 16)))
+    await deliver_all(short, number)
+    await short.closes(number)
+    assert {c.status for c in await short.commands(number)} == {"applied"}
+    assert (await short.order(number)).status is OrderStatus.COMPLETED
+    assert await runs(short, number) > 1
+    assert await runs(short, number, 1) > 1
+
+
+def _held(order: object) -> bool:
+    return any(h.released_at is None for h in order.holds)  # type: ignore[attr-defined]
+
+
+async def test_a_pg_that_answers_slowly_keeps_no_command_waiting_behind_the_next_question(short: Shop) -> None:
+    placed = await short.checkout(a_checkout(token="tok_3ds"))
+    short.sandbox.arm("delay", "lookup", ms=1500, times=3)
+    given = [await short.submit(placed.number, Capture()) for _ in range(25)]
+    rows = [await short.decided(command, within=10) for command in given]
+    assert {r["status"] for r in rows} == {"rejected"}
+    assert await runs(short, placed.number) > 1
+    await short.applied(placed.number, Cancel("never mind"))
+    order = await short.becomes(placed.number, "nothing is in flight", lambda o: not o.in_flight)
+    assert (order.status, order.captured) == (OrderStatus.CANCELED, 0)
+    await short.closes(placed.number)
