@@ -28,8 +28,10 @@ class Database:
     """
 
     def __init__(self, url: str, *, size: int = 10, application: str = "opms") -> None:
-        shared = {"application_name": application, "statement_timeout": "15000", "lock_timeout": "8000"}
-        self._writing = _engine(url, size=size, settings=shared, autocommit=False)
+        shared = {"application_name": application, "statement_timeout": "15000", "lock_timeout": "8000", "jit": "off"}
+        # An order is always found by its key: planning the same big statement anew each time costs more than running it.
+        planned_once = shared | {"plan_cache_mode": "force_generic_plan"}
+        self._writing = _engine(url, size=size, settings=planned_once, autocommit=False)
         self._single = self._writing.execution_options(isolation_level="AUTOCOMMIT")
         read_only = shared | {"default_transaction_read_only": "on"}
         self._reading = _engine(url, size=size, settings=read_only, autocommit=True)

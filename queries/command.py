@@ -14,7 +14,7 @@ from queries.order import CommandView
 
 FINAL = frozenset({"applied", "rejected", "failed"})
 """Statuses after which a command changes no more."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.06, 0.25
 """Seconds between two looks at a command."""
 
 _COMMAND = text("SELECT to_jsonb(c) - 'body' FROM command c WHERE c.store_id = :store AND c.id = :id")
@@ -45,6 +45,7 @@ async def wait_for_command(database: Database, store: str, command_id: UUID, sec
     clock = asyncio.get_running_loop().time
     deadline = clock() + seconds
     pause = FIRST_PAUSE
+    await asyncio.sleep(min(pause, seconds))  # It was accepted this moment: nobody has decided it yet.
     while True:
         async with database.reading() as connection:
             command = await view_command(connection, store, command_id)
