@@ -16,7 +16,7 @@ from activities.saving import Cause
 from contracts.command import Command, Reorder
 from contracts.order import ApplyCommand, NewOrder, PlaceOrder
 from contracts.rules import apply_body, skus_of
-from domain.errors import Problem, Rejected
+from domain.errors import Problem
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import UNRESOLVED
@@ -140,14 +140,10 @@ def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrde
     body = command.body
     if not isinstance(body, Reorder) or body.reorder != "again" or not body.new_number or shelf is None:
         return None
-    try:
-        checkout = again(order, body.items, shelf.skus)
-    except Rejected:  # Refused when it was decided, or not sold any more since it was delivered first.
-        return None
     place = PlaceOrder(
         id=uuid5(command.id, "again"),
         actor=command.actor,
-        checkout=checkout,
+        checkout=again(order, body.items, shelf.skus),
         request_id=command.request_id,
     )
     return NewOrder(body.new_number, place, command.id)

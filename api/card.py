@@ -38,7 +38,7 @@ def find_card(body: bytes) -> str | None:
     except (ValueError, RecursionError):
         text = body.decode(errors="replace")
         return "" if any(has_card(each) for each in {text, unquote_plus(text)}) else None
-    return next((at for at, text in _texts(document) if has_card(text)), None)
+    return next((at for at, text in texts_of(document) if has_card(text)), None)
 
 
 def has_card(text: str) -> bool:
@@ -92,7 +92,7 @@ def _whole(written: str) -> str:
     return f"{value:.0f}" if abs(value) < 10**LONGEST and value.is_integer() else ""
 
 
-def _texts(document: object) -> Iterator[tuple[str, str]]:
+def texts_of(document: object) -> Iterator[tuple[str, str]]:
     """Every text and number of a JSON document with its pointer; names of members stand for their object."""
     stack: list[tuple[str, object]] = [("", document)]
     while stack:

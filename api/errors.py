@@ -99,15 +99,18 @@ def _pointer(error: Mapping[str, Any], body: object) -> str:
         return pointer(*_WHERE[source], *parts)
     if error["type"] == "json_invalid":
         return ""
-    return pointer(*_within(body, parts, missing=error["type"] == "missing"))
+    return pointer(*_within(body, parts))
 
 
-def _within(body: object, parts: Sequence[str | int], *, missing: bool) -> list[str | int]:
-    """The parts that are in ``body``; the others are names of union members, which no client knows."""
+def _within(body: object, parts: Sequence[str | int]) -> list[str | int]:
+    """The parts that are in ``body``, and the last if an object lacks it.
+
+    The others are names of union members, which no client knows.
+    """
     found: list[str | int] = []
     for place, part in enumerate(parts):
-        absent = missing and place == len(parts) - 1
-        if isinstance(body, Mapping) and (part in body or absent):
+        lacking = place == len(parts) - 1
+        if isinstance(body, Mapping) and (part in body or lacking):
             body = body.get(part)
         elif isinstance(body, Sequence) and not isinstance(body, str | bytes) and isinstance(part, int):
             body = body[part] if part < len(body) else None

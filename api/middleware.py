@@ -1,6 +1,7 @@
 """Around every request: its id, one log line, metrics, the last resort for errors, and what a body may be."""
 
 import asyncio
+import json
 import re
 import time
 import traceback
@@ -11,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from api.card import find_card, has_card
+from api.card import find_card, has_card, texts_of
 from api.errors import away, unexpected
 from api.metrics import observe
 from api.parameters import template_of
@@ -28,7 +29,8 @@ WEBHOOKS = "/v1/webhooks/"
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _STRANGE = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
-"""Escapes of NUL and of surrogates, which Postgres cannot hold; pairs of surrogates are looked at again."""
+"""Escapes of NUL and of surrogates: without one there is nothing in a body that Postgres cannot hold."""
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
 
 
 class Envelope:
@@ -165,16 +167,20 @@ def _flaw_of(body: bytes) -> Problem | None:
     if at is not None:
         code, detail = "card_number_not_accepted", "this looks like a card number; send a token of the PG instead"
         return Problem(code, detail, flaws=(Flaw(at, code, detail),))
-    if _STRANGE.search(body) and not _is_text(body):
+    at = _find_strange(body) if _STRANGE.search(body) else None
+    if at is not None:
         detail = "text may contain neither NUL nor halves of surrogate pairs"
-        return Problem("invalid_request", detail, flaws=(Flaw("", "invalid_text", detail),))
+        return Problem("invalid_request", detail, flaws=(Flaw(at, "invalid_text", detail),))
     return None
 
 
-def _is_text(body: bytes) -> bool:
-    """Whether no escape stands for NUL or for half a surrogate pair."""
-    pairs_gone = re.sub(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", b"", body.replace(rb"\\", b""))
-    return not _STRANGE.search(pairs_gone)
+def _find_strange(body: bytes) -> str | None:
+    """A JSON pointer to the first text that Postgres cannot hold; None if there is none, or no JSON."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return next((at for at, text in texts_of(document) if _UNSTORABLE.search(text)), None)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

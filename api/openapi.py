@@ -1,5 +1,6 @@
 """The OpenAPI document: what FastAPI knows of the routes, and what holds for all of them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -35,6 +36,19 @@ _PROBLEM = {
         "figures": {"type": "object"},
     },
 }
+_KEY = {
+    "name": "Idempotency-Key",
+    "description": "The same key and body again: the stored answer, with `Idempotent-Replayed: true`.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+_PREFER = {
+    "name": "Prefer",
+    "description": "`wait=N`: wait up to so many seconds (0 to 30) for the outcome.",
+    "schema": {"type": "string", "pattern": "^wait=([0-9]|[12][0-9]|30)$"},
+}
+_TAGS = {"type": "string", "pattern": '^([*]|"[0-9]+")$'}
+_IF_MATCH = {"name": "If-Match", "description": "Only if this is still the version; else 412.", "schema": _TAGS}
+_IF_NONE_MATCH = {"name": "If-None-Match", "description": "304 if this is still the version.", "schema": _TAGS}
 _FOREIGN = ("HTTPValidationError", "ValidationError")
 """Shapes that FastAPI declares and we do not answer with."""
 
@@ -60,8 +74,8 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             _say_problem(operation)
-            if method == "post" and operation.get("security"):
-                _say_key(operation, required=path in KEY_REQUIRED)
+            for header in _headers_of(path, method, operation):
+                _say_header(operation, header)
     return document
 
 
@@ -72,16 +86,20 @@ def _say_problem(operation: dict[str, Any]) -> None:
     responses["default"] = {"description": "A refusal.", "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
 
 
-def _say_key(operation: dict[str, Any], *, required: bool) -> None:
-    """Every POST by a store honours an Idempotency-Key."""
+def _headers_of(path: str, method: str, operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Headers that routes read themselves."""
+    if method == "post" and operation.get("security"):
+        yield _KEY | {"required": path in KEY_REQUIRED}
+    if "202" in operation["responses"] or path == "/v1/commands/{command_id}":
+        yield _PREFER
+    if method != "get" and (path == "/v1/routing" or path.startswith("/v1/orders/{number}/")):
+        yield _IF_MATCH
+    if path == "/v1/orders/{number}":
+        yield _IF_NONE_MATCH
+
+
+def _say_header(operation: dict[str, Any], header: dict[str, Any]) -> None:
+    """Declare a header, unless the route has done so."""
     parameters = operation.setdefault("parameters", [])
-    if not any(parameter.get("name", "").lower() == "idempotency-key" for parameter in parameters):
-        parameters.append(
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": required,
-                "description": "The same key and body again: the stored answer, with `Idempotent-Replayed: true`.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
-        )
+    if not any(parameter["name"].lower() == header["name"].lower() for parameter in parameters):
+        parameters.append({"in": "header", "required": False} | header)

@@ -57,9 +57,7 @@ class SkeletonShop:
 
     async def finish(self, numbers: Sequence[str]) -> None:
         """Until every order's workflow has ended."""
-        await asyncio.gather(
-            *(self._client.get_workflow_handle_for(SkeletonOrder.run, order_id(n)).result() for n in numbers)
-        )
+        await asyncio.gather(*(self._client.get_workflow_handle(order_id(n)).result() for n in numbers))
 
     async def _command(self, part: Part, command: str) -> None:
         await self._client.start_workflow(

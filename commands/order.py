@@ -143,14 +143,15 @@ async def _closed_outcome(
 
 async def _refused_outcome(client: Client, store: str, number: str, place: PlaceOrder) -> CheckoutAnswer:
     """No order was written: the checkout that drew this number was refused. Its history says whose it was."""
-    handle = client.get_workflow_handle_for(OrderWorkflow.run, order_workflow_id(store, number))
+    handle = client.get_workflow_handle(order_workflow_id(store, number), result_type=CheckoutAnswer)
     async for event in handle.fetch_history_events(page_size=1):
         payloads = event.workflow_execution_started_event_attributes.input.payloads
         [start] = await client.data_converter.decode(payloads, [OrderInput])
         if start.place is None or start.place.id != place.id:
             return _taken()
         break
-    return await handle.result()
+    answer: CheckoutAnswer = await handle.result()
+    return answer
 
 
 def _taken() -> CheckoutAnswer:

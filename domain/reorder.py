@@ -77,7 +77,7 @@ def reorder(
         raise ChangeOpen("another change of this order is waiting for payment; finish or cancel it first")
     if not asked.items:
         raise Invalid("name what is to be sent again", flaws=[Flaw("/items", "empty", "at least one item")])
-    old = [_source(order, wanted, asked.kind) for wanted in asked.items]
+    old = [_source(order, wanted, asked) for wanted in asked.items]
     _check_skus(asked, old, catalog)
     check_stock([AskedItem(w.sku or i.sku, w.quantity) for w, i in zip(asked.items, old, strict=True)], catalog)
     section = _section(order, asked, old[0], moment)
@@ -134,11 +134,12 @@ def destination_of(section: Section) -> Destination:
     )
 
 
-def _source(order: Order, wanted: Wanted, kind: str) -> Item:
-    item = order.item(wanted.item_id)
-    if not 1 <= wanted.quantity <= item.quantity:
+def _source(order: Order, wanted: Wanted, asked: AskedReorder) -> Item:
+    kind, item = asked.kind, order.item(wanted.item_id)
+    together = sum(w.quantity for w in asked.items if w.item_id == item.id)
+    if wanted.quantity < 1 or together > item.quantity:
         raise Invalid(
-            f"item {item.sku} has {item.quantity} pieces here, asked for {wanted.quantity}",
+            f"item {item.sku} has {item.quantity} pieces here, asked for {together}",
             flaws=[Flaw("/items", "quantity_out_of_range", f"1 to {item.quantity}")],
         )
     if item.state not in SHIPPED_ITEMS:

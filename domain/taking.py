@@ -292,10 +292,8 @@ def give_back_payment(order: Order, payment: Payment, moment: Moment) -> Order:
 
 
 def _release(order: Order, payment: Payment, moment: Moment) -> Order:
-    """Void what is authorized. A PG releases all that it holds: so not while a capture of it is on its way."""
     amount = capturable(order, payment)
-    busy = unresolved(order, payment, OperationKind.CAPTURE)
-    if not amount or busy or _refused(order, payment, OperationKind.VOID):
+    if not amount or _refused(order, payment, OperationKind.VOID):
         return order
     return open_operation(order, payment, OperationKind.VOID, amount, moment)
 
@@ -309,7 +307,10 @@ def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
 
 
 def _release_unneeded(order: Order, moment: Moment) -> Order:
-    """Once all that is owed has been captured, what is only authorized goes back to the customer."""
+    """Once all that is owed has been captured, what is only authorized goes back to the customer.
+
+    A PG releases all that it holds: so not while a capture is on its way.
+    """
     if to_capture(order) or capturing(order):
         return order
     for payment in order.payments:

@@ -29,7 +29,7 @@ class Database:
 
     def __init__(self, url: str, *, size: int = 10, application: str = "opms") -> None:
         shared = {"application_name": application, "statement_timeout": "15000", "lock_timeout": "8000", "jit": "off"}
-        # An order is always found by its key: planning the same big statement anew each time costs more than running it.
+        # An order is always found by its key: planning its big statement anew each time costs more than running it.
         planned_once = shared | {"plan_cache_mode": "force_generic_plan"}
         self._writing = _engine(url, size=size, settings=planned_once, autocommit=False)
         self._single = self._writing.execution_options(isolation_level="AUTOCOMMIT")

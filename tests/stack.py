@@ -34,6 +34,7 @@ from domain.checkout import (
 )
 from domain.number import order_workflow_id, section_workflow_id
 from domain.order import Order
+from domain.states import ItemState
 from gateways.gateway import Gateway
 from queries.order import CommandView, view_order
 from tests.gateways.rig import SandboxServer
@@ -131,10 +132,13 @@ class Shop:
         )
 
     async def placed(self, **how: Any) -> str:
-        """The number of an order that is paid."""
+        """The number of an order that is paid and whose goods are in the warehouse's hands."""
         placed = await self.checkout(a_checkout(**how))
         assert placed.answer is not None
         assert placed.answer.status == "placed", placed.answer
+        await self.becomes(
+            placed.number, "it is prepared", lambda o: {i.state for i in o.items} == {ItemState.PREPARING}
+        )
         return placed.number
 
     async def order(self, number: str) -> Order:
@@ -224,9 +228,7 @@ async def open_shop(
         gateways = open_gateways(settings)
         for gateway in gateways.values():
             stack.push_async_callback(gateway.close)
-        running: list[Worker] = build_workers(("orders", "payments"), resources, gateways, **workers)
-        tasks = [asyncio.create_task(worker.run()) for worker in running]
-        stack.push_async_callback(asyncio.gather, *tasks)
+        running: list[Worker] = build_workers(("orders", "payments", "updates"), resources, gateways, **workers)
         for worker in running:
-            stack.push_async_callback(worker.shutdown)
+            await stack.enter_async_context(worker)
         yield Shop(ground, resources, gateways)

@@ -28,8 +28,6 @@ from workflows.section import SectionWorkflow
 from workflows.upkeep import UPKEEP_WORKFLOWS
 
 ROLES = ("orders", "payments", "updates")
-CACHED_WORKFLOWS = 2000
-"""Orders and sections that a worker keeps in memory; any other is replayed at its next event."""
 GRACE = timedelta(seconds=6)
 """A worker that is asked to stop lets a running call finish; what takes longer is asked again by its key."""
 
@@ -64,12 +62,15 @@ def _orders(resources: Resources, gateways: Mapping[str, Gateway], **overrides: 
             section.prepare_section,
         ],
         workflow_runner=_runner(resources.settings),
-        max_concurrent_workflow_tasks=16,
-        max_concurrent_local_activities=resources.settings.database_pool_size,
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(8),
-        nonsticky_to_sticky_poll_ratio=0.5,
         no_remote_activities=True,
-        **_shared(resources.settings, overrides),
+        **{
+            "max_concurrent_workflow_tasks": 16,
+            "max_concurrent_local_activities": resources.settings.database_pool_size,
+            "max_cached_workflows": 2000,
+            "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(8),
+            "nonsticky_to_sticky_poll_ratio": 0.5,
+            **_shared(resources.settings, overrides),
+        },
     )
 
 
@@ -108,7 +109,6 @@ def _updates(resources: Resources, **overrides: Any) -> Worker:
 def _shared(settings: Settings, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "graceful_shutdown_timeout": GRACE,
-        "max_cached_workflows": CACHED_WORKFLOWS,
         "interceptors": [TraceSteps()],
         "deployment_config": WorkerDeploymentConfig(
             version=WorkerDeploymentVersion("opms", settings.build_id),

@@ -64,7 +64,7 @@ class OrderWorkflow:
         self._worked: Progress | None = None
         reopened = start.place is None and workflow.info().continued_run_id is None
         self._ref = OrderRef(start.store, start.number, workflow.info().workflow_id, after_loss=reopened)
-        self._calls = Calls(self._ref, self._absorb)
+        self._calls = Calls(self._ref, self._answered)
         self._calls.trace = start.place.request_id if start.place else None
         self._sections: set[int] = set()
         self._told: set[int] = set()
@@ -77,13 +77,15 @@ class OrderWorkflow:
         """Runs until nothing can happen by itself. Gives the status that the order ended with."""
         self._absorb(await self._begin())
         await self._work()
-        while not self._finished():
-            if workflow.info().is_continue_as_new_suggested():
-                await self._continue()
-            await self._wait()
-            await self._work()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self._answer()
+        while True:
+            while not self._finished():
+                if workflow.info().is_continue_as_new_suggested():
+                    await self._continue()
+                await self._wait()
+                await self._work()
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            if self._finished():  # Else a command has come while an update was being answered.
+                return self._answer()
 
     @workflow.signal(description="A command from staff or a client; decided once by its id.")
     def submit(self, command: Command) -> None:
@@ -173,17 +175,21 @@ class OrderWorkflow:
         await self._start_sections()
 
     def _absorb(self, progress: Progress) -> None:
-        """Take in where the order stands; a step that was overtaken by a later one changes nothing.
-
-        What the later one said was due may have been under way as this one: so look once more.
-        """
-        if self._progress is not None and progress.version < self._progress.version:
-            self._look = True
+        """Take in where the order stands; a step that was overtaken by a later one changes nothing."""
+        if self._is_overtaken(progress):
             return
         self._progress = progress
         for due in progress.calls:
             self._calls.start(due)
         self._show(progress)
+
+    def _answered(self, progress: Progress) -> None:
+        """A PG's answer is written. If it was overtaken, what the later step said was due was still this call."""
+        self._look = self._look or self._is_overtaken(progress)
+        self._absorb(progress)
+
+    def _is_overtaken(self, progress: Progress) -> bool:
+        return self._progress is not None and progress.version < self._progress.version
 
     def _show(self, progress: Progress) -> None:
         """Search attributes for finding, current details for reading: what an operator sees in the Temporal UI."""

@@ -29,17 +29,19 @@ class SectionWorkflow:
     async def run(self, start: SectionInput) -> SectionClosed:  # noqa: ARG002 - `__init__` has it
         """Runs until the section is closed."""
         await self._prepare()
-        while not self._closed():
-            if workflow.info().is_continue_as_new_suggested():
-                self._continue()
-            await workflow.wait_condition(lambda: bool(self._inbox) or self._look)
+        told: SectionClosed | None = None
+        while True:
             await self._work()
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        await self._work()
-        closed = SectionClosed(self._start.section, self._status(), self._known())
-        if self._report:
-            await self._tell_order("section_closed", closed)
-        return closed
+            if not self._closed():
+                if workflow.info().is_continue_as_new_suggested():
+                    self._continue()
+                await workflow.wait_condition(lambda: bool(self._inbox) or self._look)
+                continue
+            closed = SectionClosed(self._start.section, self._status(), self._known())
+            if not self._report or told == closed:
+                return closed
+            told = closed
+            await self._tell_order("section_closed", closed)  # A command that comes meanwhile is decided as well.
 
     @workflow.signal(description="A command about this section; decided once by its id.")
     def submit(self, command: Command) -> None:

@@ -38,6 +38,8 @@ class ReorderIn(Asked):
     def _needed(cls, items: list[WantedIn] | None, given: ValidationInfo) -> list[WantedIn] | None:
         if items is None and given.data.get("kind") in {"exchange", "reship"}:
             raise PydanticCustomError("items_required", "an exchange or a reship names the items")
+        if items and len({(wanted.item_id, wanted.sku) for wanted in items}) < len(items):
+            raise PydanticCustomError("duplicate_item", "names an item twice; add its quantities up")
         return items
 
     def to_command(self, new_number: str | None) -> Reorder:

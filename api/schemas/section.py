@@ -3,7 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from api.schemas.field import Asked, Code, Country, Line, Phone, Quantity, Reason
@@ -54,7 +55,13 @@ class PiecesIn(Asked):
         return Pieces(self.item_id, self.quantity)
 
 
-NamedPieces = Annotated[list[PiecesIn], Field(min_length=1, max_length=MAX_LINES)]
+def _each_once(pieces: list[PiecesIn]) -> list[PiecesIn]:
+    if len({p.item_id for p in pieces}) < len(pieces):
+        raise PydanticCustomError("duplicate_item", "names an item twice; add its quantities up")
+    return pieces
+
+
+NamedPieces = Annotated[list[PiecesIn], Field(min_length=1, max_length=MAX_LINES), AfterValidator(_each_once)]
 
 
 class ShipIn(Asked):

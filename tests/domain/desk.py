@@ -1,7 +1,7 @@
 """A desk for the tests: applies rules as the activities do, and holds every order against what must always be true.
 
-There is no database: `check` repeats what the tables' own CHECKs demand, so a rule that a database would refuse, or that
-would let money slip, fails here first. Ids count up, so that a test's orders are the same on every run.
+There is no database: `check` repeats what the tables' own CHECKs demand, so a rule that a database would refuse, or
+that would let money slip, fails here first. Ids count up, so that a test's orders are the same on every run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +25,7 @@ from domain.checkout import (
     quote,
 )
 from domain.errors import NoGatewayEligible
+from domain.fulfillment import deliver, ship
 from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.payment import RELEASED_OUTCOMES, Operation, Payment
@@ -145,6 +146,14 @@ class Desk:
             self.answer(due[0], OK)
         return self.order
 
+    def ships(self, number: int) -> None:
+        """All of a section leaves; nothing is captured for it."""
+        self.decide(lambda m: ship(self.order, number, (), m, carrier="CJ", tracking_number="1")[0])
+
+    def delivers(self, number: int) -> None:
+        """All of a section has arrived."""
+        self.decide(lambda m: deliver(self.order, number, (), m, shipment_id=None))
+
     def payment(self, position: int) -> Payment:
         """The payment at this place in the order of taking."""
         return next(p for p in self.order.payments if p.position == position)
@@ -160,7 +169,7 @@ class Desk:
     def _settled(self, order: Order) -> Order:
         return settle_refunds(settle(order, self.moment), self.moment)
 
-    def _route(self, payment: Payment, excluded: frozenset[str]) -> Routed:
+    def _route(self, _payment: Payment, excluded: frozenset[str]) -> Routed:
         left = [a for a in self.accounts if a not in excluded]
         if not left:
             raise NoGatewayEligible("nobody is left")

@@ -13,6 +13,7 @@ from uuid import UUID
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from typing_extensions import override
 
 from domain.cancellation import cancel
 from domain.capture import capture, capture_shipped
@@ -134,7 +135,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.pg = Pg()
-        self.desk: Desk = None  # type: ignore[assignment]
+        self.desk: Any = None
 
     @initialize(
         mode=st.sampled_from(["atomic", "accumulate"]),
@@ -180,7 +181,7 @@ class AnyOrder(RuleBasedStateMachine):
         return legs
 
     @rule(pick=PICK, how=HOW, ask=st.sampled_from([Ask.SEND, Ask.SEND, Ask.LOOKUP, Ask.NEUTRALIZE]))
-    @precondition(lambda self: self.desk and self.desk.due())
+    @precondition(lambda self: self.desk is not None and self.desk.due())
     def a_pg_answers(self, pick: int, how: str, ask: Ask) -> None:
         """About one operation; only authorizations are ever neutralized, and nothing unsent is looked up."""
         due = self.desk.due()
@@ -296,9 +297,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.desk.now += timedelta(hours=1)
         self._command(lambda o, m, _c: _expired(o, m))
 
+    @override
     def teardown(self) -> None:
         """Every PG tells the truth at last: then our books are theirs, and nobody waits for anything."""
-        if not self.desk:
+        if self.desk is None:
             return
         for _ in range(200):
             due = self.desk.due()

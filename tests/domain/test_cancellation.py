@@ -3,7 +3,7 @@
 import pytest
 
 from domain.cancellation import cancel
-from domain.capture import capture_shipped
+from domain.capture import capture, capture_shipped
 from domain.checkout import AskedPayment
 from domain.errors import IllegalTransition, NothingToDo
 from domain.fulfillment import Pieces, ship
@@ -66,6 +66,17 @@ def test_a_capture_on_its_way_when_the_order_is_canceled_is_given_back_whatever_
     assert (order.status, order.requires_review) == (OrderStatus.CANCELED, False)
 
 
+def test_the_rest_of_a_hold_is_not_released_while_a_part_of_it_is_being_captured() -> None:
+    desk = placed(capture="manual")
+    desk.decide(lambda m: capture(desk.order, 20000, m))
+    cancels(desk)
+    assert [o.kind for o in desk.due()] == [CAPTURE]
+    desk.succeed(CAPTURE)
+    assert sorted((o.kind.value, o.amount) for o in desk.due()) == [("refund", 20000), ("void", 42700)]
+    desk.succeed()
+    assert (desk.order.status, desk.order.balance) == (OrderStatus.CANCELED, BalanceState.SETTLED)
+
+
 def test_a_section_is_canceled_with_its_shipping_and_the_rest_goes_on() -> None:
     desk = placed()
     cancels(desk, section=2)
@@ -93,7 +104,7 @@ def test_pieces_are_canceled_at_their_share_and_only_once() -> None:
 
 def test_what_has_left_cannot_be_canceled() -> None:
     desk = placed()
-    desk.decide(lambda m: ship(desk.order, 1, (), m, carrier="CJ", tracking_number="1")[0])
+    desk.ships(1)
     for pieces, section in (((), None), ((), 1), ((Pieces(desk.item("TEE").id, 1),), None)):
         with pytest.raises(IllegalTransition):
             cancels(desk, *pieces, section=section)

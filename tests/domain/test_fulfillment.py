@@ -1,13 +1,17 @@
 """Goods on their way: in parts, held, delivered, and captured as they leave."""
 
+from functools import partial
+
 import pytest
 
 from domain.capture import capture_shipped
 from domain.errors import IllegalTransition, Invalid, NothingToDo
 from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
 from domain.gateway import OperationKind
+from domain.order import Order
 from domain.refund import AskedRefund, grant
 from domain.states import FulfillmentStatus, ItemState, OrderStatus, SectionStatus, TenderStatus
+from domain.taking import Moment
 from tests.domain.desk import Desk, a_checkout
 
 
@@ -18,12 +22,16 @@ def placed(capture: str = "automatic") -> Desk:
 
 
 def ships(desk: Desk, number: int, *pieces: Pieces) -> None:
-    def rule(moment: object) -> object:
-        order, value = ship(desk.order, number, pieces, desk.moment, carrier="CJ", tracking_number="1")
+    def rule(moment: Moment) -> Order:
+        order, value = ship(desk.order, number, pieces, moment, carrier="CJ", tracking_number="1")
         section = order.section(number).id
-        return capture_shipped(order, value, desk.moment, section_id=section, command_id=desk.new_id())
+        return capture_shipped(order, value, moment, section_id=section, command_id=desk.new_id())
 
-    desk.decide(rule)  # type: ignore[arg-type]
+    desk.decide(rule)
+
+
+def _held(desk: Desk, reason: str, moment: Moment) -> Order:
+    return hold(desk.order, 1, reason, moment)
 
 
 def delivers(desk: Desk, number: int, *pieces: Pieces, shipment: int | None = None) -> None:
@@ -95,10 +103,23 @@ def test_what_a_refund_has_made_free_is_not_captured_when_it_ships() -> None:
     assert desk.order.captured + desk.payment(0).voided == 62700
 
 
+def test_parcels_that_leave_at_once_are_not_charged_beyond_what_a_refund_has_left() -> None:
+    desk = placed("on_shipment")
+    ships(desk, 1, Pieces(desk.item("TEE").id, 1))
+    desk.succeed()
+    gone = next(i for i in desk.order.items if i.state is ItemState.SHIPPED)
+    desk.decide(lambda m: grant(desk.order, AskedRefund((Pieces(gone.id, 1),)), m, command_id=None))
+    ships(desk, 1)
+    ships(desk, 2)
+    assert sum(o.amount for o in desk.due(OperationKind.CAPTURE)) == 19900
+    desk.succeed()
+    assert (desk.order.captured - desk.order.refunded, desk.order.balance.value) == (42800, "settled")
+
+
 def test_holds_stop_a_section_and_are_released_one_by_one() -> None:
     desk = placed()
     for reason in ("fraud", "address", "fraud"):
-        desk.decide(lambda m, r=reason: hold(desk.order, 1, r, m))
+        desk.decide(partial(_held, desk, reason))
     assert (desk.section(1).status, len(desk.order.holds)) == (SectionStatus.ON_HOLD, 2)
     with pytest.raises(IllegalTransition) as refused:
         ships(desk, 1)

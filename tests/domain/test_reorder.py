@@ -14,7 +14,7 @@ from domain.errors import (
     Invalid,
     OutOfStock,
 )
-from domain.fulfillment import Pieces, deliver, release, ship
+from domain.fulfillment import Pieces, deliver, release
 from domain.gateway import OperationKind
 from domain.paying import pay
 from domain.refund import AskedRefund, grant
@@ -37,9 +37,9 @@ def shipped(*, deliver_too: bool = True) -> Desk:
     desk = Desk(a_checkout())
     desk.succeed()
     for n in (1, 2):
-        desk.decide(lambda m, n=n: ship(desk.order, n, (), m, carrier="CJ", tracking_number="1")[0])
+        desk.ships(n)
         if deliver_too:
-            desk.decide(lambda m, n=n: deliver(desk.order, n, (), m, shipment_id=None))
+            desk.delivers(n)
     return desk
 
 
@@ -143,9 +143,9 @@ def test_pieces_that_arrived_alone_meanwhile_are_owed_again_too_when_their_excha
     desk.succeed()
     fresh = Desk(a_checkout())
     fresh.succeed()
-    fresh.decide(lambda m: ship(fresh.order, 1, (), m, carrier="CJ", tracking_number="1")[0])
+    fresh.ships(1)
     tee, mug = fresh.item("TEE").id, fresh.item("MUG").id
-    fresh.decide(lambda m: ship(fresh.order, 2, (), m, carrier="CJ", tracking_number="1")[0])
+    fresh.ships(2)
     sends(fresh, "exchange", Wanted(mug, 1, "TEE"), Wanted(tee, 2))
     fresh.decide(lambda m: deliver(fresh.order, 1, (Pieces(tee, 1),), m, shipment_id=None))
     cancels(fresh, section=3)

@@ -1,7 +1,7 @@
 """Rows that split on divergence keep their line's sums; stock is moved, never made."""
 
 from dataclasses import replace
-from itertools import count
+from itertools import count, pairwise
 from uuid import UUID
 
 import pytest
@@ -60,7 +60,7 @@ def test_however_often_a_line_splits_its_rows_add_up_to_it(row: Item, cuts: list
 
 
 def test_a_row_that_is_taken_whole_does_not_split() -> None:
-    row = next(iter([_row(3, ItemState.ALLOCATED)]))
+    row = _row(3, ItemState.ALLOCATED)
     assert take(row, 3, new_id=lambda: UUID(int=9)) == (row, (row,))
     stays, leaves = split(row, 1, new_id=UUID(int=9))
     assert (stays.quantity, leaves.quantity, leaves.split_from_id) == (2, 1, row.id)
@@ -83,7 +83,7 @@ def test_stock_that_goes_there_and_back_is_as_it_was(
 
 def test_each_step_of_the_way_moves_stock_as_the_page_says() -> None:
     way = [ItemState.PENDING, ItemState.ALLOCATED, ItemState.PREPARING, ItemState.SHIPPED, ItemState.DELIVERED]
-    moves = [stock_moves([_row(2, a)], [_row(2, b)]) for a, b in zip(way, way[1:], strict=False)]
+    moves = [stock_moves([_row(2, a)], [_row(2, b)]) for a, b in pairwise(way)]
     assert moves == [{"TEE": (0, -2, 2)}, {}, {"TEE": (-2, 0, -2)}, {}]
     assert stock_moves([], [_row(2, ItemState.PENDING)]) == {"TEE": (0, 2, 0)}
     assert stock_moves([_row(2, ItemState.PENDING)], [_row(2, ItemState.CANCELED)]) == {"TEE": (0, -2, 0)}

@@ -1,5 +1,6 @@
 """Taking money: one PG at a time, own value first, all or nothing where that was asked for."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from domain.gateway import OperationKind, Retry
 from domain.paying import pay
 from domain.payment import LIVE_REQUESTS
 from domain.states import OrderStatus, RequestStatus, SectionStatus, TenderStatus
-from domain.taking import TRIES_AT_ONE_ACCOUNT, over
+from domain.taking import TRIES_AT_ONE_ACCOUNT, open_attempt, over
 from tests.domain.desk import NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 AUTHORIZE, CAPTURE, VOID, REFUND = (
@@ -75,6 +76,7 @@ def test_an_atomic_payment_whose_second_card_is_declined_leaves_no_financial_eff
     desk.answer(desk.due()[0], OK)
     desk.answer(desk.due()[0], declined())
     assert [(o.kind, o.amount) for o in desk.due()] == [(VOID, 30000)]
+    assert desk.order.requests[0].paid == 0
     desk.succeed()
     assert [p.status for p in desk.order.payments] == [TenderStatus.VOIDED, TenderStatus.DECLINED]
     assert desk.order.status is OrderStatus.PENDING_PAYMENT
@@ -148,6 +150,23 @@ def test_legs_that_pay_nothing_or_less_are_refused(amounts: tuple[int, ...]) -> 
     desk.answer(desk.due()[0], declined())
     with pytest.raises(Invalid):
         pays(desk, *(AskedPayment("card", a, "tok") for a in amounts))
+
+
+def test_a_payment_that_an_account_may_still_take_gets_no_second_attempt() -> None:
+    desk = Desk(a_checkout())
+    assert open_attempt(desk.order, desk.payment(0), desk.moment, capture_now=True) == desk.order
+
+
+def test_of_several_open_requests_one_must_be_named() -> None:
+    desk = Desk(a_checkout())
+    desk.answer(desk.due()[0], declined())
+    other = replace(desk.order.requests[0], id=desk.new_id(), purpose="difference")
+    order = desk.order.put(other)
+    with pytest.raises(Invalid) as refused:
+        pay(order, None, [AskedPayment("card", 62700)], desk.moment, command_id=desk.new_id())
+    assert [f.code for f in refused.value.flaws] == ["ambiguous"]
+    paid = pay(order, other.id, [AskedPayment("card", 62700)], desk.moment, command_id=desk.new_id())
+    assert paid.payments[-1].request_id == other.id
 
 
 def test_only_an_open_request_can_be_paid() -> None:

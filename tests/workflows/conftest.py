@@ -36,8 +36,15 @@ async def short(ground: Ground) -> AsyncIterator[Shop]:
 
 @pytest.fixture(scope="session")
 async def forgetful(ground: Ground) -> AsyncIterator[Shop]:
-    """Nothing is cached: every workflow task replays the whole history."""
-    async with open_shop(ground, "forgetful", max_cached_workflows=0, graceful_shutdown_timeout=GRACE) as shop:
+    """Nothing is cached: every workflow task replays the whole history.
+
+    The SDK now and then drops a task that it evicts while a local activity runs; the server gives it again after the
+    task's time-out, which is therefore short here.
+    """
+    hasty = {"history.defaultWorkflowTaskTimeout": '"1s"'}
+    async with open_shop(
+        ground, "forgetful", temporal=hasty, max_cached_workflows=0, graceful_shutdown_timeout=GRACE
+    ) as shop:
         yield shop
 
 

@@ -1,11 +1,11 @@
 """Commands reach an order once, whatever happens to its workflow in between."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from contracts.command import Cancel, Capture, Deliver, Hold, RefundMoney, Release, Reorder, Ship
 from domain.reorder import Wanted
 from domain.states import OrderStatus, SectionStatus
-from tests.stack import STORE, Shop, a_checkout
+from tests.stack import STORE, Shop, a_checkout, until
 
 
 async def deliver_all(shop: Shop, number: str) -> None:
@@ -101,11 +101,16 @@ async def test_buying_again_is_an_order_of_its_own(shop: Shop) -> None:
     number, taken = await shop.placed(), await shop.placed()
     row = await shop.do(number, Reorder("again", new_number=taken))
     assert row["status"] == "applied"
-    [new] = await shop.sql(
-        "SELECT number, status FROM orders WHERE store_id = :store AND reorder_of = :number", store=STORE, number=number
-    )
-    assert new[1] == "pending_payment"
-    assert new[0] != taken
+    found = "SELECT number, status FROM orders WHERE store_id = :store AND reorder_of = :number"
+    [(new, status)] = await until("the order is there", lambda: shop.sql(found, store=STORE, number=number))
+    assert (status, new != taken) == ("pending_payment", True)
+    made = await until("the command names it", lambda: _named(shop, row["id"], new))
+    assert made == new
+
+
+async def _named(shop: Shop, command_id: UUID, number: str) -> str | None:
+    result = (await shop.command(command_id))["result"]
+    return number if result["order"] == number else None
 
 
 async def test_a_checkout_asked_again_is_the_same_order_even_when_later_commands_have_reopened_it(shop: Shop) -> None:

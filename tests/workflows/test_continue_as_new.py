@@ -4,7 +4,7 @@ import asyncio
 
 from contracts.command import Cancel, Capture, Hold, RefundMoney, Release
 from domain.states import OrderStatus
-from tests.stack import Shop, a_checkout
+from tests.stack import Shop, a_checkout, until
 from tests.workflows.test_commands import deliver_all
 
 
@@ -39,9 +39,15 @@ def _held(order: object) -> bool:
 
 async def test_a_pg_that_answers_slowly_keeps_no_command_waiting_behind_the_next_question(short: Shop) -> None:
     placed = await short.checkout(a_checkout(token="tok_3ds"))
-    short.sandbox.arm("delay", "lookup", ms=1500, times=3)
+    short.sandbox.arm("delay", "lookup", ms=2500, times=20)
+
+    async def asked() -> bool:
+        return bool(short.sandbox.http.get("/_faults").json()["fired"])
+
+    await until("a question is on its way", asked)
     given = [await short.submit(placed.number, Capture()) for _ in range(25)]
-    rows = [await short.decided(command, within=10) for command in given]
+    rows = [await short.decided(command, within=6) for command in given]
+    short.sandbox.http.delete("/_faults").raise_for_status()
     assert {r["status"] for r in rows} == {"rejected"}
     assert await runs(short, placed.number) > 1
     await short.applied(placed.number, Cancel("never mind"))

@@ -9,6 +9,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
+from typing_extensions import override
 
 from contracts.order import CheckoutAnswer, OrderInput
 from tests.workflows.record import FOLDER, MANIFEST
@@ -48,6 +49,7 @@ class Reordered(OrderWorkflow):
     def __init__(self, start: OrderInput) -> None:
         super().__init__(start)
 
+    @override
     @workflow.run
     async def run(self, start: OrderInput) -> CheckoutAnswer:
         """As the order, in another order."""
@@ -63,11 +65,13 @@ class Forgetful(OrderWorkflow):
     def __init__(self, start: OrderInput) -> None:
         super().__init__(start)
 
+    @override
     @workflow.run
     async def run(self, start: OrderInput) -> CheckoutAnswer:
         """As the order, with a step left out."""
         return await super().run(start)
 
+    @override
     async def _start_sections(self) -> None:
         self._worked = self._known()
 
