@@ -171,6 +171,7 @@ def _resolution() -> Iterator[str]:
         "- `send`: the same call with the same key. A PG without idempotency gets a `lookup` instead.",
         "- `lookup`: what became of it? Not found proves nothing: the first request may still be on its way.",
         "- `neutralize`: make sure that it has no effect. Only for authorizations, where the PG can; else `send`.",
+        "- A capture, void or refund is sent again at every step: what must happen is asked for until it is answered.",
         f"- After {GIVE_UP_AFTER.days} days an unknown authorization becomes `manual_review`. The asking goes on.",
         "",
         "## The outcome is `pending` or `action_required`",
@@ -179,8 +180,9 @@ def _resolution() -> Iterator[str]:
         "",
         "## It was provably not executed",
         "",
-        "An authorization goes to another account. A capture, void or refund is sent again with the same key after",
-        f"{_pauses(RETRY_LADDER)} s.",
+        "An authorization goes to another account; once all were tried, each that said no more than that it could not",
+        "be reached is tried again, at most three times in all. A capture, void or refund is sent again with the same key",
+        f"after {_pauses(RETRY_LADDER)} s.",
     )
 
 
