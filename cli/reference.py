@@ -181,7 +181,7 @@ def _resolution() -> Iterator[str]:
         "## It was provably not executed",
         "",
         "An authorization goes to another account; once all were tried, each that said no more than that it could not",
-        "be reached is tried again, at most three times in all. A capture, void or refund is sent again with the same key",
+        "be reached is tried again, at most three times in all. A capture, void or refund is sent again with its key",
         f"after {_pauses(RETRY_LADDER)} s.",
     )
 
