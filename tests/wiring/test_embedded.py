@@ -80,6 +80,19 @@ async def test_postgres_goes_on_with_its_data_after_kill_9(postgres: EmbeddedPos
     await connection.close()
 
 
+async def test_a_lock_file_with_the_id_of_a_living_stranger_does_not_keep_postgres_down(
+    postgres: EmbeddedPostgres,
+) -> None:
+    os.kill(postgres.pid, signal.SIGKILL)
+    await postgres.ended()
+    lock = postgres.cluster / "postmaster.pid"
+    lines = lock.read_text().splitlines()
+    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    await postgres.start()
+    await postgres.wait_ready()
+    assert lock.read_text().splitlines()[0] == str(postgres.pid)
+
+
 async def test_postgres_is_durable_asks_for_a_password_and_listens_on_loopback_only(postgres: EmbeddedPostgres) -> None:
     connection = await asyncpg.connect(postgres.url("postgres"))
     for setting, value in {"fsync": "on", "synchronous_commit": "on", "listen_addresses": "127.0.0.1"}.items():
