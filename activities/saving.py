@@ -1,6 +1,6 @@
 """Saving an order: cascade, then one statement that writes the whole difference and its timeline.
 
-Rows travel as one JSON document and are typed by Postgres itself (`jsonb_populate_recordset`), so the statement's text
+Rows travel as one JSON document and are typed by Postgres itself (`json_populate_recordset`), so the statement's text
 depends only on which tables are touched. The caller holds the order's row lock.
 """
 
@@ -110,7 +110,7 @@ def _write(names: tuple[str, ...]) -> TextClause:
     )
     timeline = (
         f"INSERT INTO timeline ({columns}) SELECT {columns} FROM "
-        "jsonb_populate_recordset(NULL::timeline, CAST(:timeline AS jsonb))"
+        "json_populate_recordset(NULL::timeline, CAST(:timeline AS json))"
     )
     return text(f"WITH {', '.join(parts)} {timeline}")
 
@@ -118,10 +118,10 @@ def _write(names: tuple[str, ...]) -> TextClause:
 def _upsert(name: str, table: str, columns: list[str]) -> str:
     listed = ", ".join(columns)
     updates = ", ".join(f"{c} = EXCLUDED.{c}" for c in columns if c != "id")
-    source = "jsonb_populate_record" if name == "header" else "jsonb_populate_recordset"
+    source = "json_populate_record" if name == "header" else "json_populate_recordset"
     return (
         f"w_{name} AS (INSERT INTO {table} ({listed}) SELECT {listed} FROM {source}(NULL::{table}, "
-        f"CAST(:{name} AS jsonb)) ON CONFLICT (id) DO UPDATE SET {updates})"
+        f"CAST(:{name} AS json)) ON CONFLICT (id) DO UPDATE SET {updates})"
     )
 
 

@@ -14,7 +14,7 @@ from queries.order import CommandView
 
 FINAL = frozenset({"applied", "rejected", "failed"})
 """Statuses after which a command changes no more."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.06, 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.08, 0.25
 """Seconds between two looks at a command."""
 
 _COMMAND = text("SELECT to_jsonb(c) - 'body' FROM command c WHERE c.store_id = :store AND c.id = :id")

@@ -14,20 +14,20 @@ from domain.errors import UnknownOrder
 from domain.order import Order
 from models.mapping import TABLES, table_name
 
-_PARTS = ", ".join(
-    f"'{name}', (SELECT coalesce(jsonb_agg(to_jsonb(t) ORDER BY t.id), '[]') FROM {table_name(row)} t"
-    " WHERE t.order_id = o.id)"
+_PARTS = " || ".join(
+    f"""',"{name}":' || (SELECT coalesce(json_agg(t ORDER BY t.id), '[]') FROM {table_name(row)} t
+    WHERE t.order_id = o.id)::text"""
     for name, row in TABLES.items()
 )
-_DOCUMENT = f"to_jsonb(o) || jsonb_build_object({_PARTS})"
-_ORDER = text(f"SELECT CAST({_DOCUMENT} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number")
+# One JSON text put together as text: `jsonb` would build, sort and print the whole order once more.
+_DOCUMENT = f"left(row_to_json(o)::text, -1) || {_PARTS} || '}}'"
+_ORDER = text(f"SELECT {_DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")
 _COMMANDS = """
     (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'body' ORDER BY c.accepted_at), '[]') FROM command c
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
 _VIEW = text(
-    f"SELECT CAST({_DOCUMENT} AS text), CAST({_COMMANDS} AS text) FROM orders o"
-    " WHERE o.store_id = :store AND o.number = :number"
+    f"SELECT {_DOCUMENT}, CAST({_COMMANDS} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number"
 )
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""
