@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+import structlog
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -45,6 +46,11 @@ from models.database import Database
 from queries.catalog import load_shelf
 from queries.order import load_order
 
+log = structlog.get_logger()
+
+IDENTITY = ("uq_orders_store_id_number", "uq_orders_checkout_id")
+"""The fences that tell one order from another; any other fence that an opening breaks is a bug of ours."""
+
 
 class OrderActivities(OrderSteps):
     """Writes orders. ``capabilities`` by PG account: what the resolution of doubts may rely on."""
@@ -60,7 +66,9 @@ class OrderActivities(OrderSteps):
         try:
             async with self._database.transaction() as connection:
                 return await self._open(connection, request)
-        except IntegrityError:
+        except IntegrityError as fence:
+            if not any(name in str(fence.orig) for name in IDENTITY):
+                return refusal(broken_opening(request, fence))
             return await self._already_open(request)
         except Rejected as no:
             return refusal(no.problem)
@@ -174,6 +182,12 @@ class OrderActivities(OrderSteps):
         if order.checkout_id != request.place.id:
             return refusal(NumberTaken(f"order number {request.number} is taken").problem)
         return progress_of(order, self._capabilities)
+
+
+def broken_opening(request: OpenOrder, fence: IntegrityError) -> Problem:
+    """The last line of defence has held; the customer is told, the log says which rule."""
+    log.error("checkout.broke_a_fence", order=request.number, rule=str(fence.orig))
+    return Problem("storage_refused", "the database's own rules refuse this order; nothing was placed or charged")
 
 
 def _needs_manual(place: PlaceOrder) -> bool:

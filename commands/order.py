@@ -33,6 +33,8 @@ from workflows.order import OrderWorkflow
 
 log = structlog.get_logger()
 
+MOST_DRAWS = 20
+"""Numbers that are tried for one checkout; of a thousand million a day, a second is rarely needed."""
 Dice = Callable[[], int]
 """A throw: 0 <= n < `DICE_SIDES`."""
 
@@ -70,12 +72,13 @@ async def place_order(  # noqa: PLR0913 - each part of the placement, named
     ``number`` is used first; a number that is taken is drawn again by ``draw`` (which must make it durable before it
     returns), silently. Temporal out of reach raises its `RPCError`: nothing is lost, the same call may be repeated.
     """
-    while True:
+    answer: CheckoutAnswer | None = _taken()
+    for _ in range(MOST_DRAWS):
         answer = await _start(client, database, store, number, place, wait=wait)
-        if answer is not None and answer.refused is not None and answer.refused.code == "number_taken":
-            number = await draw()
-            continue
-        return Placed(number, answer)
+        if answer is None or answer.refused is None or answer.refused.code != NumberTaken.code:
+            return Placed(number, answer)
+        number = await draw()
+    return Placed(number, answer)
 
 
 async def _start(

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 from contracts.command import Cancel, Capture, Deliver, Hold, RefundMoney, Release, Reorder, Ship
+from domain.checkout import Customer
 from domain.reorder import Wanted
 from domain.states import OrderStatus, SectionStatus
 from tests.stack import STORE, Shop, a_checkout, until
@@ -129,3 +130,14 @@ async def test_a_number_that_is_taken_is_drawn_again_silently(shop: Shop) -> Non
     other = await shop.checkout(a_checkout(), number=taken)
     assert other.number != taken
     assert (await shop.order(other.number)).status is OrderStatus.PLACED
+
+
+async def test_an_order_that_a_fence_of_the_database_refuses_is_refused_and_never_drawn_again(shop: Shop) -> None:
+    await shop.sql("ALTER TABLE orders ADD CONSTRAINT of_a_test CHECK (customer_id <> 'c-refused') NOT VALID")
+    try:
+        placed = await shop.checkout(a_checkout(customer=Customer("c-refused")))
+    finally:
+        await shop.sql("ALTER TABLE orders DROP CONSTRAINT of_a_test")
+    assert placed.answer is not None
+    assert placed.answer.refused is not None
+    assert placed.answer.refused.code == "storage_refused"
