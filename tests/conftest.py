@@ -1,15 +1,22 @@
 """What several rooms share: one real Postgres for the tests that need no more than a database."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli.database import migrate
 from models.database import Database
 from wiring.embedded import EmbeddedPostgres, free_ports
+
+settings.register_profile("anywhere", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
+"""A slow machine is no failure. CI tries the same cases each time: what fails there fails because of the change."""
 
 
 @pytest.fixture(scope="session")
