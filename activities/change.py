@@ -24,7 +24,7 @@ async def change_order(
     """One transaction. An order that does not exist is refused as a value, so that its workflow can end."""
     try:
         async with database.transaction() as connection:
-            before = await lock_order(connection, ref.store, ref.number)
+            before, _ = await lock_order(connection, ref.store, ref.number)
             desk = Desk.of(connection, before, capabilities)
             after = await desk.decide(lambda moment: rule(before, moment))
             saved = await desk.save(before, after, Cause(cause, "system", ref.workflow_id, desk.now))

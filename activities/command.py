@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import structlog
+from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.desk import Desk
-from activities.saving import Cause
+from activities.saving import WRITE_COMMAND, Cause, Decision
 from contracts.command import Command, Reorder
 from contracts.order import ApplyCommand, NewOrder, PlaceOrder
 from contracts.rules import apply_body, skus_of
@@ -26,28 +27,13 @@ from queries.catalog import Shelf, load_shelf
 
 log = structlog.get_logger()
 
-_CLAIM = text(
-    """
-    INSERT INTO command (id, store_id, number, kind, status, actor, request_id, body, result, accepted_at)
-    VALUES (:id, :store, :number, :kind, 'accepted', :actor, :request_id, '{}', '{}', :now)
-    ON CONFLICT (id) DO UPDATE SET id = EXCLUDED.id RETURNING decided_at
-    """
-)
-_DECIDE = text(
-    """
-    UPDATE command SET status = :status, problem = CAST(:problem AS jsonb), result = CAST(:result AS jsonb),
-           decided_at = :now, finished_at = :finished_at
-     WHERE id = :id
-    """
-)
-_REFUSE = text(
-    "UPDATE command SET status = 'rejected', problem = CAST(:problem AS jsonb), decided_at = :now, finished_at = :now"
-    " WHERE id = :id AND decided_at IS NULL"
-)
+_JSON = TypeAdapter(Any)
+
+_DECIDE = text(WRITE_COMMAND)
 _FINISH = text(
     """
-    UPDATE command c SET status = f.status, problem = CAST(f.problem AS jsonb), finished_at = :now
-      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(id uuid, status text, problem text)
+    UPDATE command c SET status = f.status, problem = f.problem, finished_at = :now
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS f(id uuid, status text, problem jsonb)
      WHERE c.id = f.id AND c.status = 'accepted'
     """
 )
@@ -61,53 +47,45 @@ WAITING = UNRESOLVED - {Outcome.ACTION_REQUIRED}
 async def decide_command(
     connection: AsyncConnection, desk: Desk, order: Order, request: ApplyCommand
 ) -> tuple[Order, Shelf | None]:
-    """The order after a command, decided once by its id. Raises `Rejected`: the caller rolls back and notes it."""
+    """The order after a command that nobody has decided. Raises `Rejected`: the caller rolls back and notes it."""
     command = request.command
-    shelf = await _shelf(connection, order, command)
-    if await _claimed(connection, command, desk.now):
-        return order, shelf
+    shelf = await shelf_for(connection, order, command)
     catalog = shelf.skus if shelf else {}
     after = await desk.decide(lambda moment: apply_body(order, command.id, command.body, catalog, moment))
     cause = Cause(command.body.kind, command.actor, request.workflow_id, desk.now, command.id)
-    saved = await desk.save(order, after, cause)
+    return await desk.save(order, after, cause, lambda saved: _decision(order, saved, command, desk.now)), shelf
+
+
+def _decision(before: Order, saved: Order, command: Command, now: datetime) -> Decision:
+    """Applied, failed, or accepted as long as a PG has not answered what it asked for."""
     open_ended = any(o.command_id == command.id and o.outcome in WAITING for o in saved.operations)
-    decision = _ending(saved, command.id) | {
-        "id": command.id,
-        "now": desk.now,
-        "finished_at": None if open_ended else desk.now,
-        "result": json.dumps(_result(order, saved, command), default=str),
-    }
-    if open_ended:
-        decision |= {"status": "accepted", "problem": None}
-    await connection.execute(_DECIDE, decision)
-    return saved, shelf
+    ending = {"status": "accepted", "problem": None} if open_ended else _ending(saved, command.id)
+    finished_at = None if open_ended else now
+    return _row(command, now) | ending | {"finished_at": finished_at, "result": _result(before, saved, command)}
 
 
 async def refuse_command(connection: AsyncConnection, command: Command, problem: Problem, now: datetime) -> None:
     """Write a refusal on the command's row, unless it has been decided before."""
-    await _claimed(connection, command, now)
-    parameters = {"id": command.id, "problem": json.dumps(asdict(problem), default=str), "now": now}
-    await connection.execute(_REFUSE, parameters)
+    refusal = {"status": "rejected", "problem": problem, "result": {}, "finished_at": now}
+    await connection.execute(_DECIDE, {"command": _JSON.dump_json(_row(command, now) | refusal).decode()})
+
+
+def _row(command: Command, now: datetime) -> dict[str, Any]:
+    return {
+        "id": command.id,
+        "store_id": command.store,
+        "number": command.number,
+        "kind": command.body.kind,
+        "actor": command.actor,
+        "request_id": command.request_id,
+        "decided_at": now,
+    }
 
 
 def broken_fence(command: Command, fence: IntegrityError) -> Problem:
     """The last line of defence has held: a bug of ours, which must not stop the order."""
     log.error("command.broke_a_fence", command=str(command.id), kind=command.body.kind, rule=str(fence.orig))
     return Problem("storage_refused", "the database's own rules refuse this change; nothing was changed")
-
-
-async def _claimed(connection: AsyncConnection, command: Command, now: datetime) -> bool:
-    """True if the command has been decided before. Its row is there from now on, however the command came."""
-    claim = {
-        "id": command.id,
-        "store": command.store,
-        "number": command.number,
-        "kind": command.body.kind,
-        "actor": command.actor,
-        "request_id": command.request_id,
-        "now": now,
-    }
-    return (await connection.execute(_CLAIM, claim)).scalar() is not None
 
 
 async def finish_commands(connection: AsyncConnection, before: Order, after: Order, now: datetime) -> None:
@@ -123,11 +101,7 @@ async def finish_commands(connection: AsyncConnection, before: Order, after: Ord
 def _ending(order: Order, command_id: UUID) -> dict[str, Any]:
     """How a command has ended: applied, or failed and why."""
     problem = _failure(order, command_id)
-    return (
-        {"status": "failed", "problem": json.dumps(asdict(problem))}
-        if problem
-        else {"status": "applied", "problem": None}
-    )
+    return {"status": "failed", "problem": asdict(problem)} if problem else {"status": "applied", "problem": None}
 
 
 async def renumber_result(connection: AsyncConnection, command_id: UUID, number: str) -> None:
@@ -149,7 +123,8 @@ def new_order_of(order: Order, command: Command, shelf: Shelf | None) -> NewOrde
     return NewOrder(body.new_number, place, command.id)
 
 
-async def _shelf(connection: AsyncConnection, order: Order, command: Command) -> Shelf | None:
+async def shelf_for(connection: AsyncConnection, order: Order, command: Command) -> Shelf | None:
+    """The catalogue's view of the goods that a command names; None if it names none."""
     wanted = skus_of(order, command.body)
     return await load_shelf(connection, order.store_id, wanted) if wanted else None
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from activities.routing import Router, RoutingNeeded
-from activities.saving import Cause, save_order
+from activities.saving import Cause, Decision, save_order
 from activities.value import PostgresLedger
 from domain.gateway import Capabilities, Outcome
 from domain.order import Order
@@ -68,9 +68,11 @@ class Desk:
                 order = await self._perform(order, operation)
         return order
 
-    async def save(self, before: Order | None, after: Order, cause: Cause) -> Order:
-        """Write the difference, and the router's deficits with the decision they belong to."""
-        saved = await save_order(self._connection, before, after, cause)
+    async def save(
+        self, before: Order | None, after: Order, cause: Cause, decide: Callable[[Order], Decision] | None = None
+    ) -> Order:
+        """Write the difference, the command's decision, and the router's deficits with the route they belong to."""
+        saved = await save_order(self._connection, before, after, cause, decide)
         await self._router.save(self._connection)
         return saved
 

@@ -19,6 +19,7 @@ from activities.command import (
     new_order_of,
     refuse_command,
     renumber_result,
+    shelf_for,
 )
 from activities.desk import Desk, utc_now
 from activities.progress import progress_of, refusal
@@ -94,7 +95,10 @@ class OrderActivities(OrderSteps):
         command = request.command
         try:
             async with self._database.transaction() as connection:
-                before = await lock_order(connection, command.store, command.number)
+                before, decided = await lock_order(connection, command.store, command.number, command_id=command.id)
+                if decided:
+                    again = new_order_of(before, command, await shelf_for(connection, before, command))
+                    return progress_of(before, self._capabilities, new_order=again)
                 desk = Desk.of(connection, before, self._capabilities)
                 saved, shelf = await decide_command(connection, desk, before, request)
                 await finish_commands(connection, before, saved, desk.now)

@@ -38,12 +38,12 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def parse(words: list[str]) -> Namespace:
-    """The arguments; the defaults take about a minute and a half on two cores."""
+    """The arguments; the defaults take about two minutes on two cores."""
     parser = ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--orders", type=int, default=120, help="orders in each kind of phase (120)")
+    parser.add_argument("--orders", type=int, default=180, help="orders in each kind of phase (180)")
     parser.add_argument("--clients", type=int, default=8, help="clients at the same time (8)")
     parser.add_argument("--rounds", type=int, default=3, help="turns that skeletons and orders take (3)")
-    parser.add_argument("--warm-up", type=int, default=16, help="orders before anything is measured (16)")
+    parser.add_argument("--warm-up", type=int, default=64, help="orders before anything is measured (64)")
     parser.add_argument("--skeleton-only", action="store_true", help="measure only the workflows without bodies")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures here too")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs, and say where it is")

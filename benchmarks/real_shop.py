@@ -10,7 +10,7 @@ import httpx
 
 from cli.addresses import Addresses
 from cli.assortment import assortment
-from cli.seed import CUSTOMERS
+from cli.seed import CUSTOMERS, STORE
 from cli.waiting import until
 
 POINTS = 7_700
@@ -24,15 +24,48 @@ ADDRESSES = (
 )
 SHIPPING = (("standard", 3_000), ("express", 5_000))
 SHELF = [a for a in assortment() if a.on_hand is not None and a.on_hand >= WELL_STOCKED]
-FULFILLED = "SELECT /* benchmark */ count(*) FROM orders WHERE number = ANY($1) AND status = 'completed'"
+FULFILLED = """
+    SELECT /* benchmark */ o.number FROM orders o
+     WHERE o.store_id = $1 AND o.number = ANY($2) AND o.status = 'completed'
+"""
 PREPARED = """
-    SELECT /* benchmark */ count(*) FROM section s JOIN orders o ON o.id = s.order_id
-     WHERE o.number = ANY($1) AND EXISTS (SELECT FROM item i WHERE i.section_id = s.id AND i.state = 'preparing')
+    SELECT /* benchmark */ o.number FROM orders o
+     WHERE o.store_id = $1 AND o.number = ANY($2) AND NOT EXISTS (
+        SELECT FROM section s WHERE s.order_id = o.id AND NOT EXISTS (
+            SELECT FROM item i WHERE i.section_id = s.id AND i.state = 'preparing'))
 """
 
 
 class BadAnswer(Exception):
     """The API answered something else than was asked for."""
+
+
+class Lookout:
+    """One question to the database for all clients that wait: looking must cost no more than a skeleton's report."""
+
+    def __init__(self, database: "asyncpg.Pool[asyncpg.Record]", query: str, what: str) -> None:
+        self._database = database
+        self._query = query
+        self._what = what
+        self._missing: set[str] = set()
+        self._looking = asyncio.Lock()
+
+    async def all_of(self, numbers: Sequence[str]) -> None:
+        """Until the query finds all of them. Raises `TimeoutError`."""
+        wanted = set(numbers)
+        self._missing |= wanted
+
+        async def found() -> bool:
+            if self._looking.locked():  # Another client asks for us as well.
+                return not wanted & self._missing
+            async with self._looking:
+                if wanted & self._missing:
+                    rows = await self._database.fetch(self._query, STORE, list(self._missing))
+                    self._missing -= {row["number"] for row in rows}
+                    await asyncio.sleep(LOOK_EVERY)
+            return not wanted & self._missing
+
+        await until(found, f"{len(wanted)} {self._what}", within=120, longest_pause=LOOK_EVERY)
 
 
 class RealShop:
@@ -41,7 +74,8 @@ class RealShop:
     def __init__(self, addresses: Addresses, http: httpx.AsyncClient, database: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._api = addresses.api
         self._http = http
-        self._database = database
+        self._prepared = Lookout(database, PREPARED, "sections to be prepared")
+        self._fulfilled = Lookout(database, FULFILLED, "orders to be completed")
 
     async def place(self, index: int) -> str:
         """Place and pay; raises `BadAnswer` unless it is placed and paid in the answer."""
@@ -64,17 +98,11 @@ class RealShop:
 
     async def settle(self, numbers: Sequence[str]) -> None:
         """Until every section's goods are being prepared."""
-        await self._until(PREPARED, numbers, 2 * len(numbers), "sections to be prepared")
+        await self._prepared.all_of(numbers)
 
     async def finish(self, numbers: Sequence[str]) -> None:
         """Until every order is completed."""
-        await self._until(FULFILLED, numbers, len(numbers), "orders to be completed")
-
-    async def _until(self, query: str, numbers: Sequence[str], wanted: int, what: str) -> None:
-        async def reached() -> bool:
-            return bool(await self._database.fetchval(query, list(numbers)) == wanted)
-
-        await until(reached, f"{wanted} {what}", within=120, longest_pause=LOOK_EVERY)
+        await self._fulfilled.all_of(numbers)
 
     async def _command(self, number: str, section: int, what: str, body: dict[str, Any]) -> None:
         url = f"/v1/orders/{number}/sections/{section}/{what}"

@@ -43,7 +43,7 @@ async def run(temporal: str, port: int) -> None:
         workflows=[SkeletonOrder, SkeletonSection],
         activities=[steps.skeleton_open, steps.skeleton_record, steps.skeleton_prepare, steps.skeleton_apply],
         workflow_runner=_runner(),
-        max_concurrent_workflow_tasks=16,
+        max_concurrent_workflow_tasks=64,
         max_concurrent_local_activities=10,
         max_cached_workflows=2000,
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(8),

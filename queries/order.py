@@ -20,14 +20,15 @@ _PARTS = " || ".join(
     for name, row in TABLES.items()
 )
 # One JSON text put together as text: `jsonb` would build, sort and print the whole order once more.
-_DOCUMENT = f"left(row_to_json(o)::text, -1) || {_PARTS} || '}}'"
-_ORDER = text(f"SELECT {_DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")
+DOCUMENT = f"left(row_to_json(o)::text, -1) || {_PARTS} || '}}'"
+"""The SQL of one order `o` as JSON text, for `ORDER` to read."""
+_ORDER = text(f"SELECT {DOCUMENT} FROM orders o WHERE o.store_id = :store AND o.number = :number")
 _COMMANDS = """
     (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'body' ORDER BY c.accepted_at), '[]') FROM command c
       WHERE c.store_id = o.store_id AND c.number = o.number)
 """
 _VIEW = text(
-    f"SELECT {_DOCUMENT}, CAST({_COMMANDS} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number"
+    f"SELECT {DOCUMENT}, CAST({_COMMANDS} AS text) FROM orders o WHERE o.store_id = :store AND o.number = :number"
 )
 ORDER = TypeAdapter(Order)
 """Reads an order from its document; strings become ids, times and states."""

@@ -64,7 +64,7 @@ def _orders(resources: Resources, gateways: Mapping[str, Gateway], **overrides: 
         workflow_runner=_runner(resources.settings),
         no_remote_activities=True,
         **{
-            "max_concurrent_workflow_tasks": 16,
+            "max_concurrent_workflow_tasks": 64,
             "max_concurrent_local_activities": resources.settings.database_pool_size,
             "max_cached_workflows": 2000,
             "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(8),

@@ -202,8 +202,6 @@ class OrderWorkflow:
             self._shown = shown
             workflow.upsert_search_attributes(
                 [
-                    OPMS_STORE.value_set(self._start.store),
-                    OPMS_NUMBER.value_set(self._start.number),
                     OPMS_STATUS.value_set(progress.status),
                     OPMS_PAYMENT_STATUS.value_set(progress.payment_status),
                     OPMS_NEEDS_ATTENTION.value_set(progress.needs_attention),

@@ -1,14 +1,14 @@
 """One section on its way: prepared, shipped (in part), delivered, held, until its goods arrived or are canceled."""
 
 from temporalio import workflow
-from temporalio.common import WorkflowIDReusePolicy
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 with workflow.unsafe.imports_passed_through():
     from contracts.command import Command, Release
     from contracts.order import ApplyCommand, OrderInput, OrderSteps, Progress
-    from contracts.queues import STORE_STEP_RETRY, STORE_STEP_TIMEOUT
+    from contracts.queues import OPMS_NUMBER, OPMS_STORE, STORE_STEP_RETRY, STORE_STEP_TIMEOUT
     from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
     from domain.number import order_workflow_id
 
@@ -114,6 +114,13 @@ class SectionWorkflow:
                 id=order_id,
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(OPMS_STORE, self._start.store),
+                        SearchAttributePair(OPMS_NUMBER, self._start.number),
+                    ]
+                ),
+                static_summary=f"Order {self._start.number}",
             )
         except WorkflowAlreadyStartedError:
             await self._tell_order("look_again")

@@ -10,7 +10,9 @@ from api.auth import Caller, require
 from api.prefer import applied, wait_of
 from api.resources import resources_of
 from api.schemas.command import CommandAnswer, command_out
-from queries.command import FINAL, wait_for_command
+from queries.command import FINAL, view_command
+from queries.decision import Decisions
+from queries.order import CommandView
 
 router = APIRouter(tags=["commands"])
 
@@ -21,8 +23,17 @@ async def get_command(
 ) -> Response:
     """The command as it stands; with ``Prefer: wait=N`` as soon as it is final, at the latest after N seconds."""
     wait = wait_of(request.headers)
-    view = await wait_for_command(resources_of(request).database, caller.store, command_id, wait or 0)
+    view = await wait_for_command(request, caller, command_id, wait or 0)
     return _answer(CommandAnswer(command=command_out(view)), 200, applied(wait))
+
+
+async def wait_for_command(request: Request, caller: Caller, command_id: UUID, seconds: float) -> CommandView:
+    """The command once it is final, or as it stands after ``seconds``. Raises `UnknownCommand`."""
+    decisions: Decisions = request.app.state.decisions
+    if seconds:
+        await decisions.wait(command_id, seconds)
+    async with resources_of(request).database.reading() as connection:
+        return await view_command(connection, caller.store, command_id)
 
 
 async def answer_command(request: Request, caller: Caller, command_id: UUID, *, wait: int | None) -> Response:
@@ -30,7 +41,7 @@ async def answer_command(request: Request, caller: Caller, command_id: UUID, *, 
 
     ``wait`` is what `api.prefer.wait_of` read; read it before the command is sent, so that a bad one sends nothing.
     """
-    view = await wait_for_command(resources_of(request).database, caller.store, command_id, wait or 0)
+    view = await wait_for_command(request, caller, command_id, wait or 0)
     status = 200 if view.status in FINAL and wait is not None else 202
     headers = {"Location": f"/v1/commands/{command_id}", **applied(wait)}
     return _answer(CommandAnswer(command=command_out(view)), status, headers)

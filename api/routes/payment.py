@@ -13,12 +13,13 @@ from api.once import once
 from api.prefer import applied, wait_of
 from api.problem import StoredProblem
 from api.resources import resources_of
+from api.routes.command import wait_for_command
 from api.schemas.example import ORDER
 from api.schemas.order import OrderOut, order_response
 from api.schemas.payment import CaptureIn, PayIn
 from commands.idempotency import Claim
 from domain.errors import Problem
-from queries.command import FINAL, wait_for_command
+from queries.command import FINAL
 from queries.order import view_order
 
 router = APIRouter(tags=["payments"])
@@ -57,7 +58,7 @@ async def pay(
         await accept(Door(request, caller, number), claim, body.to_command())
         database = resources_of(request).database
         seconds = DEFAULT_WAIT if wait is None else wait
-        command = await wait_for_command(database, caller.store, claim.subject, seconds)
+        command = await wait_for_command(request, caller, claim.subject, seconds)
         if command.status == "rejected":
             raise StoredProblem(_PROBLEM.validate_python(command.problem))
         async with database.reading() as connection:
