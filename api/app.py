@@ -13,7 +13,6 @@ from api.errors import install
 from api.middleware import Envelope, Intake
 from api.openapi import describe
 from api.parameters import only_known
-from queries.decision import Decisions
 from queries.store import KeyView, find_key
 from wiring.resources import Resources
 
@@ -40,7 +39,6 @@ def create_app(resources: Resources) -> FastAPI:
 
     app.state.resources = resources
     app.state.keys = KeyRing(look_up)
-    app.state.decisions = Decisions(resources.database)
     install(app)
     v1 = APIRouter(prefix="/v1")
     for router in _routers("router"):

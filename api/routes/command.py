@@ -29,9 +29,8 @@ async def get_command(
 
 async def wait_for_command(request: Request, caller: Caller, command_id: UUID, seconds: float) -> CommandView:
     """The command once it is final, or as it stands after ``seconds``. Raises `UnknownCommand`."""
-    decisions: Decisions = request.app.state.decisions
     if seconds:
-        await decisions.wait(command_id, seconds)
+        await _decisions_of(request).wait(command_id, seconds)
     async with resources_of(request).database.reading() as connection:
         return await view_command(connection, caller.store, command_id)
 
@@ -49,3 +48,11 @@ async def answer_command(request: Request, caller: Caller, command_id: UUID, *, 
 
 def _answer(answer: CommandAnswer, status: int, headers: dict[str, str]) -> Response:
     return Response(answer.model_dump_json(), status_code=status, headers=headers, media_type="application/json")
+
+
+def _decisions_of(request: Request) -> Decisions:
+    """The process's one waiting room."""
+    decisions: Decisions | None = getattr(request.app.state, "decisions", None)
+    if decisions is None:
+        decisions = request.app.state.decisions = Decisions(resources_of(request).database)
+    return decisions
