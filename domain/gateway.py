@@ -68,7 +68,10 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What the customer must do: ``redirect`` to ``url``, or deposit to an account by ``due_at``."""
+    """What the customer must do: ``redirect`` to ``url``, or ``deposit`` to an account by ``due_at``.
+
+    A deposit's ``fields`` are ``bank``, ``account`` and ``holder``.
+    """
 
     kind: str
     url: str | None = None
@@ -119,8 +122,22 @@ class Call:
     token: str | None = None
     customer: str | None = None
     capture_now: bool = True
+    instalments: int = 0
+    """Months; 0 or 1: at once."""
+    description: str = ""
+    """What the customer sees on the PG's page and statement: the order."""
+    return_url: str | None = None
+    """Where the PG sends the customer back to."""
+    details: dict[str, str] = field(default_factory=dict)
+    """What the customer gave beside the token, by our names: what a return from the PG's page brought
+    (``payment_key``, ``tid``, ``redirect_result``, ...), a ``bank`` to deposit at, a ``refund_bank``,
+    ``refund_account`` and ``refund_holder``."""
     subject: OperationKind | None = None
     subject_key: str | None = None
+    subject_reference: str | None = None
+    """The PG's own id of the operation in doubt (a capture's, a refund's), where an answer brought one."""
+    subject_sent_at: datetime | None = None
+    """When the operation in doubt was last sent: "not found" is final only some time after (R6)."""
     trace: str | None = None
     """The request that led to it: for logs, never sent to the PG."""
 
@@ -140,6 +157,8 @@ class Answer:
     action: Action | None = None
     decline: Decline | None = None
     issues: tuple[Issue, ...] = ()
+    authorized_until: datetime | None = None
+    """When the PG lets go of what it holds, where it says so."""
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -179,6 +198,10 @@ class MethodLimit:
     currency: str
     minimum: int
     maximum: int
+    max_instalments: int = 0
+    """Most months; 0: none."""
+    instalments_from: int = 0
+    """Least amount that may be paid in instalments, minor units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +221,8 @@ class Capabilities:
     """Seconds after the send from which "not found" is final; None: never."""
     neutralize_by: NeutralizeBy
     neutralize_window_seconds: int | None = None
+    neutralize_undoes_capture: bool = True
+    """False: neutralising releases what is only authorized; captured money needs a refund."""
     refund_window_days: int | None = None
     expires_unconfirmed_after_seconds: int | None = None
     asynchronous: frozenset[OperationKind] = frozenset()

@@ -86,8 +86,11 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
         token=payment.token,
         customer=order.customer_id,
         capture_now=operation.capture_now,
+        description=f"Order {order.number}",
         subject=operation.kind if asking else None,
         subject_key=operation.key if asking else None,
+        subject_reference=operation.operation_ref if asking else None,
+        subject_sent_at=operation.initiated_at if asking else None,
     )
 
 

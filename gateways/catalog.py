@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from gateways.gateway import Gateway, MisconfiguredGateway
+from gateways.gateway import Account, Gateway, MisconfiguredGateway
 from gateways.sandbox.adapter import SandboxGateway
 
-VENDORS: dict[str, Callable[[str, str, str], Gateway]] = {
+VENDORS: dict[str, Callable[[Account], Gateway]] = {
     "sandbox": SandboxGateway,
 }
-"""vendor -> how to build one account from (account, base URL, secret key)."""
+"""vendor -> how to build one account."""
 
 
-def build_gateway(account: str, vendor: str, url: str, key: str) -> Gateway:
+def build_gateway(vendor: str, account: Account) -> Gateway:
     """The gateway of one account. Raises `MisconfiguredGateway` for a vendor that nobody has written."""
     build = VENDORS.get(vendor)
     if build is None:
         raise MisconfiguredGateway(f"no gateway vendor {vendor!r}; there are: {', '.join(sorted(VENDORS))}")
-    return build(account, url, key)
+    return build(account)

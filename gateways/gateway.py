@@ -6,7 +6,7 @@ retries nothing by itself (attempts must be visible to Temporal) and raises only
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -16,6 +16,24 @@ from domain.gateway import Answer, Call, Capabilities, OperationKind
 
 class MisconfiguredGateway(Exception):
     """The PG refused our credentials or does not know the route: a person must act; nothing was executed."""
+
+
+class GatewayUnavailable(Exception):
+    """A reading that is no operation (settlement) could not be had now. Ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account at a PG as the settings give it. Secrets are plain here, and nowhere else."""
+
+    name: str
+    url: str
+    key: str = field(repr=False)
+    """The secret key that opens the PG's interface."""
+    webhook_secret: str = field(default="", repr=False)
+    """What webhooks are signed with, where it is not ``key``."""
+    merchant: str = ""
+    """The PG's own name of the merchant or client (Adyen merchantAccount, NICE clientKey)."""
 
 
 class WebhookTrust(StrEnum):

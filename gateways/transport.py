@@ -22,10 +22,6 @@ _KEEPALIVE_SECONDS = 20.0
 """Shorter than any PG's: a reused connection that the PG is closing would cost an UNKNOWN."""
 
 
-class GatewayUnavailable(Exception):
-    """A reading that is no operation (settlement) could not be had now. Ask again later."""
-
-
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long to wait for a connection, and for each read of an answer. Seconds."""

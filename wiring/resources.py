@@ -8,7 +8,7 @@ import structlog
 from temporalio.client import Client
 
 from gateways.catalog import build_gateway
-from gateways.gateway import Gateway
+from gateways.gateway import Account, Gateway
 from models.database import Database
 from wiring.converter import data_converter
 from wiring.settings import Settings
@@ -59,6 +59,11 @@ async def open_resources(settings: Settings, *, role: str, lazy: bool = False) -
 def open_gateways(settings: Settings) -> Mapping[str, Gateway]:
     """Every PG account of the settings, by name. Raises `MisconfiguredGateway` for an unknown vendor."""
     return {
-        account: build_gateway(account, given.vendor, given.url, given.key.get_secret_value())
-        for account, given in settings.gateways.items()
+        name: build_gateway(
+            given.vendor,
+            Account(
+                name, given.url, given.key.get_secret_value(), given.webhook_secret.get_secret_value(), given.merchant
+            ),
+        )
+        for name, given in settings.gateways.items()
     }

@@ -29,6 +29,8 @@ class GatewaySettings(BaseModel):
     vendor: str = Field(description="The adapter's name in the gateway catalog, such as sandbox.")
     url: str = Field(pattern=r"^https?://", description="Where the PG's interface is.")
     key: SecretStr = Field(description="The secret that the PG gave this account.")
+    webhook_secret: SecretStr = Field(default=SecretStr(""), description="What it signs webhooks with, if not the key.")
+    merchant: str = Field(default="", description="The PG's own name of the merchant or client, where it has one.")
 
 
 class BackOfficeSettings(BaseModel):

@@ -20,10 +20,10 @@ from domain.gateway import (
     OperationKind,
     Outcome,
 )
-from gateways.gateway import Gateway, SettlementLine, WebhookBatch
+from gateways.gateway import Account, Gateway, GatewayUnavailable, SettlementLine, WebhookBatch
 from gateways.sandbox import wire
 from gateways.sandbox.webhook import read_webhook
-from gateways.transport import USUAL_PATIENCE, GatewayUnavailable, Patience, Transport
+from gateways.transport import USUAL_PATIENCE, Patience, Transport
 
 _ACCEPTED_FOR_SECONDS = 5
 """A keyed request that reaches the PG later than this after its sending is refused, so "not found" becomes final."""
@@ -56,21 +56,19 @@ class SandboxGateway(Gateway):
 
     def __init__(
         self,
-        account: str,
-        base_url: str,
-        key: str,
+        account: Account,
         *,
         patience: Patience = USUAL_PATIENCE,
         client: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``base_url`` is the server's root; webhooks are signed with ``key``. ``clock`` gives Unix seconds."""
-        self._account = account
-        self._secret = key
+        """The account's ``url`` is the server's root; webhooks are signed with its ``key``. ``clock``: Unix seconds."""
+        self._account = account.name
+        self._secret = account.key
         self._clock = clock
         self._transport = Transport(
-            f"{base_url.rstrip('/')}/{account}/v1",
-            headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            f"{account.url.rstrip('/')}/{account.name}/v1",
+            headers={"Authorization": f"Bearer {account.key}", "Content-Type": "application/json"},
             patience=patience,
             client=client,
         )

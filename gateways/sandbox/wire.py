@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
-from gateways.gateway import SettlementLine
-from gateways.transport import GatewayUnavailable, Reply, malformed, not_executed, unlisted
+from gateways.gateway import GatewayUnavailable, SettlementLine
+from gateways.transport import Reply, malformed, not_executed, unlisted
 
 _PAYMENT_OUTCOMES = {
     "processing": Outcome.PENDING,

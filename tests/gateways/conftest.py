@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateways.catalog import VENDORS, build_gateway
+from gateways.gateway import Account
 from tests.gateways.rig import KEY, Rig, SandboxServer
 
 PENDING_MS = 150
@@ -23,7 +24,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
 
 
 def _sandbox_rig(server: SandboxServer) -> Rig:
-    return Rig(build_gateway("sandbox-a", "sandbox", server.url, KEY), server, "sandbox-a")
+    return Rig(build_gateway("sandbox", Account("sandbox-a", server.url, KEY)), server, "sandbox-a")
 
 
 RIGS: dict[str, Callable[[SandboxServer], Rig]] = {"sandbox": _sandbox_rig}

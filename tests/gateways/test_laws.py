@@ -8,6 +8,7 @@ import pytest
 
 from domain.gateway import Issue, OperationKind, Outcome, Retry
 from gateways.catalog import build_gateway
+from gateways.gateway import Account
 from tests.gateways.rig import (
     AUTHORIZE,
     CAPTURE,
@@ -168,7 +169,7 @@ async def test_a_refused_request_was_not_executed(rig: Rig, kind: OperationKind)
 
 
 async def test_nobody_at_the_address_means_not_executed_but_never_for_a_question(rig: Rig) -> None:
-    gateway = build_gateway(rig.account, rig.gateway.vendor, DEAD_ADDRESS, KEY)
+    gateway = build_gateway(rig.gateway.vendor, Account(rig.account, DEAD_ADDRESS, KEY))
     charge = rig.charge()
     assert (await gateway.perform(charge)).outcome is Outcome.NOT_EXECUTED
     assert (await gateway.perform(rig.about(charge, LOOKUP))).outcome is Outcome.UNKNOWN

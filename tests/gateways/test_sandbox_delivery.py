@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from gateways.gateway import Account
 from gateways.sandbox.adapter import SandboxGateway
 from tests.gateways.rig import ACCOUNT, KEY, SandboxServer, a_payment, eventually, post
 
@@ -57,7 +58,7 @@ def test_webhooks_are_signed_retried_and_strike_as_armed(start: Start, shop: tup
     for body in bodies:
         assert post(server, "/payments", body).status_code == 201
     eventually(lambda: len(received), lambda count: count >= 4)
-    gateway = SandboxGateway(ACCOUNT, server.url, KEY)
+    gateway = SandboxGateway(Account(ACCOUNT, server.url, KEY))
     events = [
         event for raw, seal in received for event in gateway.parse_webhook(raw, {"Sandbox-Signature": seal}).events
     ]

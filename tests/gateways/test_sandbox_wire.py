@@ -10,10 +10,10 @@ import pytest
 
 from domain.gateway import Answer, Call, Issue, OperationKind, Outcome
 from gateways.catalog import build_gateway
-from gateways.gateway import MisconfiguredGateway, WebhookRefused, WebhookTrust
+from gateways.gateway import Account, GatewayUnavailable, MisconfiguredGateway, WebhookRefused, WebhookTrust
 from gateways.sandbox.adapter import SandboxGateway
 from gateways.sandbox.server.delivery import sign
-from gateways.transport import GatewayUnavailable, Patience
+from gateways.transport import Patience
 from tests.gateways.rig import KEY, Rig, SandboxServer
 
 NOW = 1_700_000_000.0
@@ -41,7 +41,7 @@ OPERATION = {"id": "op_1", "status": "succeeded", "merchant_ref": "ref-000001", 
 async def answered(call: Call, body: Any, *, status: int = 201) -> Answer:
     respond = httpx.MockTransport(lambda _request: httpx.Response(status, json=body))
     async with httpx.AsyncClient(transport=respond) as client:
-        return await SandboxGateway("sandbox-a", "http://pg.test", KEY, client=client).perform(call)
+        return await SandboxGateway(Account("sandbox-a", "http://pg.test", KEY), client=client).perform(call)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_a_wrong_key_or_account_is_for_a_person(charge: Call) -> None:
         with pytest.raises(MisconfiguredGateway):
             await answered(charge, {"error": {"code": code, "message": "no"}}, status=status)
     with pytest.raises(MisconfiguredGateway):
-        build_gateway("sandbox-a", "nobody", "http://pg.test", KEY)
+        build_gateway("nobody", Account("sandbox-a", "http://pg.test", KEY))
 
 
 async def test_calls_that_do_not_say_enough_are_not_sent(rig: Rig) -> None:
@@ -122,7 +122,7 @@ async def test_calls_that_do_not_say_enough_are_not_sent(rig: Rig) -> None:
 
 
 async def test_a_slow_answer_is_waited_for_only_so_long(sandbox: SandboxServer, rig: Rig) -> None:
-    hasty = SandboxGateway("sandbox-a", sandbox.url, KEY, patience=Patience(read=0.1))
+    hasty = SandboxGateway(Account("sandbox-a", sandbox.url, KEY), patience=Patience(read=0.1))
     call = rig.charge(token="tok_slow")
     assert (await hasty.perform(call)).outcome is Outcome.UNKNOWN
     assert (await rig.gateway.perform(rig.about(call, OperationKind.LOOKUP))).outcome is Outcome.SUCCEEDED
@@ -130,7 +130,7 @@ async def test_a_slow_answer_is_waited_for_only_so_long(sandbox: SandboxServer, 
 
 
 async def test_a_request_that_was_held_up_past_its_time_is_not_executed(sandbox: SandboxServer, rig: Rig) -> None:
-    late = SandboxGateway("sandbox-a", sandbox.url, KEY, clock=lambda: NOW)
+    late = SandboxGateway(Account("sandbox-a", sandbox.url, KEY), clock=lambda: NOW)
     call = rig.charge()
     answer = await late.perform(call)
     assert (answer.outcome, answer.evidence.detail) == (Outcome.NOT_EXECUTED, "request_expired")
@@ -142,13 +142,13 @@ async def test_a_request_that_was_held_up_past_its_time_is_not_executed(sandbox:
 async def test_a_settlement_that_cannot_be_read_is_unavailable(body: Any) -> None:
     respond = httpx.MockTransport(lambda _request: httpx.Response(200, json=body))
     async with httpx.AsyncClient(transport=respond) as client:
-        gateway = SandboxGateway("sandbox-a", "http://pg.test", KEY, client=client)
+        gateway = SandboxGateway(Account("sandbox-a", "http://pg.test", KEY), client=client)
         with pytest.raises(GatewayUnavailable):
             [line async for line in gateway.settlement_lines(date(2026, 11, 22))]
 
 
 def gateway_at(now: float) -> SandboxGateway:
-    return SandboxGateway("sandbox-a", "http://pg.test", KEY, clock=lambda: now)
+    return SandboxGateway(Account("sandbox-a", "http://pg.test", KEY), clock=lambda: now)
 
 
 def test_a_signed_webhook_is_translated_and_its_repetition_has_the_same_id() -> None:

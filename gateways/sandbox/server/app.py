@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import secrets
 import time
@@ -26,11 +27,13 @@ from gateways.sandbox.server.gate import Gate
 from gateways.sandbox.server.inspection import Inspection
 from gateways.sandbox.server.ledger import Ledger, Stamp
 from gateways.sandbox.server.payment import UNDECIDED, Payment
+from gateways.sandbox.server.personality import Counter, Personality
 from gateways.sandbox.server.refusal import Refusal
 from gateways.sandbox.server.response import answer_json
 from gateways.sandbox.server.settlement import Settlement
 from gateways.sandbox.server.statement import Statement
 from gateways.sandbox.server.storage import Storage
+from gateways.sandbox.server.vendors import PERSONALITIES
 
 log = logging.getLogger("sandbox")
 
@@ -79,20 +82,71 @@ class Settling:
                 self._ledger.decide(payment, stamp, approve=True)
 
 
+class Postponed:
+    """Runs what the vendors' personalities put off, also what was put off before a restart."""
+
+    def __init__(self, storage: Storage, voices: Mapping[str, Personality], *, clock: Callable[[], float]) -> None:
+        """``clock`` gives Unix seconds."""
+        self._storage = storage
+        self._voices = voices
+        self._clock = clock
+        self.changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until cancelled; one transaction for each job."""
+        connection = self._storage.connection
+        while True:
+            self.changed.clear()
+            for job in connection.execute(
+                "SELECT * FROM jobs WHERE due_at <= ? ORDER BY id", (self._clock(),)
+            ).fetchall():
+                with self._storage.transaction():
+                    connection.execute("DELETE FROM jobs WHERE id=?", (job["id"],))
+                    voice = self._voices[job["vendor"]]
+                    voice.run_job(job["account"], job["name"], json.loads(job["payload"]), self._clock())
+            next_at = connection.execute("SELECT min(due_at) FROM jobs").fetchone()[0]
+            nap = _LONGEST_NAP_SECONDS if next_at is None else max(0.001, next_at - self._clock())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.changed.wait(), nap)
+
+
+def vendor_of(storage: Storage, account: str) -> str | None:
+    """Which vendor an account speaks as; None: the sandbox's own way."""
+    row = storage.connection.execute("SELECT vendor FROM personalities WHERE account=?", (account,)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def build_app(options: Options) -> ASGIApp:
     """One ASGI application. Raises what `Storage` raises."""
     storage = Storage(options.folder)
     faults = FaultBook()
     outbox = Outbox(storage, faults)
+    voices: dict[str, Personality] = {}
 
     def announce(payment: Payment, operation: str, now: float) -> None:
-        outbox.announce(payment, operation, now)
+        voices.get(vendor_of(storage, payment.account) or "", outbox).announce(payment, operation, now)
         if payment.status in UNDECIDED:
             settling.changed.set()
 
     ledger = Ledger(storage, pending_seconds=options.pending_seconds, announce=announce)
     settling = Settling(storage, ledger, clock=time.time)
-    courier = Courier(storage, outbox, clock=time.time)
+    postponed = Postponed(storage, voices, clock=time.time)
+    for personality in PERSONALITIES:
+        counter = Counter(
+            vendor=personality.vendor,
+            storage=storage,
+            ledger=ledger,
+            faults=faults,
+            keys=options.keys,
+            public_url=options.public_url,
+            pending_seconds=options.pending_seconds,
+            slow_seconds=options.slow_seconds,
+            clock=time.time,
+            put_off=postponed.changed,
+            poster=outbox.post,
+        )
+        voices[personality.vendor] = personality(counter)
+    courier = Courier(storage, outbox, voices, clock=time.time)
     execution = Execution(storage, ledger, public_url=options.public_url, clock=time.time)
     gate = Gate(
         execution,
@@ -103,13 +157,15 @@ def build_app(options: Options) -> ASGIApp:
     )
     routes = [
         *gate.routes(),
+        *(route for voice in voices.values() for route in voice.routes()),
         *Settlement(storage, keys=options.keys).routes(),
         *Challenge(storage, ledger, clock=time.time).routes(),
         *Inspection(faults, outbox, Statement(storage)).routes(),
     ]
 
     handlers = {Refusal: _refused, HTTPException: _no_route, ClientDisconnect: _gone}
-    app = Starlette(routes=routes, lifespan=_beside([settling.run, courier.run], storage), exception_handlers=handlers)  # type: ignore[arg-type]
+    beside = _beside([settling.run, postponed.run, courier.run], storage)
+    app = Starlette(routes=routes, lifespan=beside, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
     return TransportInScope(app)
 

@@ -8,8 +8,8 @@ import json
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import httpx
 
@@ -52,9 +52,6 @@ class Outbox:
 
     def announce(self, payment: Payment, operation: str, now: float) -> None:
         """Write one event, as the armed webhook faults want it. ``now``: Unix seconds."""
-        query = "SELECT 1 FROM webhook_targets WHERE account=?"
-        if self._connection.execute(query, (payment.account,)).fetchone() is None:
-            return
         event_id = f"evt_{secrets.token_hex(10)}"
         event = {
             "id": event_id,
@@ -63,12 +60,19 @@ class Outbox:
             "merchant_ref": payment.merchant_ref,
             "occurred_at": iso(now),
         }
-        fired = self._faults.fire(payment.account, operation, key=None, now=now, webhook=True)
+        self.post(payment.account, event_id, json.dumps({"events": [event]}), operation, now)
+
+    def post(self, account: str, event_id: str, body: str, operation: str, now: float) -> None:
+        """Write one delivery, as the armed webhook faults want it; nothing for an account without a target."""
+        query = "SELECT 1 FROM webhook_targets WHERE account=?"
+        if self._connection.execute(query, (account,)).fetchone() is None:
+            return
+        fired = self._faults.fire(account, operation, key=None, now=now, webhook=True)
         fault = None if fired is None else fired.fault
         if fault is FaultKind.WEBHOOK_NEVER:
             return
         due_at = now + fired.ms / 1000 if fired is not None and fault is FaultKind.WEBHOOK_LATE else now
-        row = (payment.account, event_id, json.dumps({"events": [event]}), due_at)
+        row = (account, event_id, body, due_at)
         copies = 2 if fault is FaultKind.WEBHOOK_DUPLICATE else 1
         self._connection.executemany(
             "INSERT INTO webhook_deliveries (account, event_id, body, due_at) VALUES (?,?,?,?)", [row] * copies
@@ -76,14 +80,38 @@ class Outbox:
         self.changed.set()
 
 
+class Voice(Protocol):
+    """How a vendor's webhooks are signed, and when they count as taken."""
+
+    def sign(self, secret: str, raw: bytes, now: float) -> Mapping[str, str]:
+        """The headers of one delivery."""
+
+    def is_acknowledged(self, status: int, body: bytes) -> bool:
+        """Whether the receiver's answer counts."""
+
+
+class _OwnVoice:
+    def sign(self, secret: str, raw: bytes, now: float) -> Mapping[str, str]:
+        return {"Content-Type": "application/json", "Sandbox-Signature": sign(secret, raw, now)}
+
+    def is_acknowledged(self, status: int, _body: bytes) -> bool:
+        return 200 <= status < 300
+
+
+_OWN_VOICE = _OwnVoice()
+
+
 class Courier:
     """Delivers what is in the outbox. One loop, up to twenty posts at a time."""
 
-    def __init__(self, storage: Storage, outbox: Outbox, *, clock: Callable[[], float]) -> None:
-        """``clock`` gives Unix seconds."""
+    def __init__(
+        self, storage: Storage, outbox: Outbox, voices: Mapping[str, Voice], *, clock: Callable[[], float]
+    ) -> None:
+        """``voices``: how accounts that speak as another vendor sign. ``clock`` gives Unix seconds."""
         self._storage = storage
         self._connection = storage.connection
         self._outbox = outbox
+        self._voices = voices
         self._clock = clock
 
     async def run(self) -> None:
@@ -100,10 +128,13 @@ class Courier:
 
     async def _deliver(self, client: httpx.AsyncClient, row: sqlite3.Row) -> None:
         raw = row["body"].encode()
-        headers = {"Content-Type": "application/json", "Sandbox-Signature": sign(row["secret"], raw, self._clock())}
+        voice = self._voices.get(row["vendor"], _OWN_VOICE)
         try:
-            response = await client.post(row["url"], content=raw, headers=headers)
-            delivered, why = response.is_success, f"status {response.status_code}"
+            response = await client.post(
+                row["url"], content=raw, headers=dict(voice.sign(row["secret"], raw, self._clock()))
+            )
+            delivered = voice.is_acknowledged(response.status_code, response.content)
+            why = f"status {response.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             delivered, why = False, type(error).__name__
         tries = row["tries"] + 1
@@ -118,7 +149,8 @@ class Courier:
 
     def _due(self) -> list[sqlite3.Row]:
         return self._connection.execute(
-            "SELECT d.*, t.url, t.secret FROM webhook_deliveries d JOIN webhook_targets t USING (account)"
+            "SELECT d.*, t.url, t.secret, p.vendor FROM webhook_deliveries d JOIN webhook_targets t USING (account)"
+            " LEFT JOIN personalities p USING (account)"
             " WHERE d.state='waiting' AND d.due_at <= ? ORDER BY d.due_at, d.id LIMIT ?",
             (self._clock(), _BATCH),
         ).fetchall()

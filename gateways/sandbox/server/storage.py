@@ -1,4 +1,4 @@
-"""What the sandbox PG keeps on disk: payments, an append-only ledger, stored answers, cancellations, webhooks.
+"""What the sandbox PG keeps on disk: payments, an append-only ledger, stored answers, webhooks, vendors' own papers.
 
 One SQLite file in WAL mode with ``synchronous=FULL``: what was answered as done survives ``kill -9`` and a power cut.
 All writes happen on the event loop's thread, one transaction per request.
@@ -47,6 +47,18 @@ CREATE TABLE IF NOT EXISTS webhook_deliveries (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, event_id TEXT NOT NULL, body TEXT NOT NULL,
     due_at REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting');
 CREATE INDEX IF NOT EXISTS webhook_deliveries_waiting ON webhook_deliveries (due_at) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS personalities (account TEXT PRIMARY KEY, vendor TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS documents (
+    vendor TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (vendor, account, kind, key));
+CREATE TABLE IF NOT EXISTS vendor_answers (
+    vendor TEXT NOT NULL, account TEXT NOT NULL, scope TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (vendor, account, scope))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, vendor TEXT NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL,
+    payload TEXT NOT NULL, due_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at);
 """
 
 
