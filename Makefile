@@ -19,7 +19,7 @@ RUNTIME := $(VENV)/.runtime-$(call hash,requirements.lock)
 DEV := $(VENV)/.dev-$(call hash,requirements.lock requirements-dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format demo bench lock reset clean
+.PHONY: help up test check format demo audit bench lock reset clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -29,6 +29,9 @@ up: $(RUNTIME) ## start the whole system on this machine; Ctrl-C stops it, the d
 
 demo: $(RUNTIME) ## place, pay and refund orders against the running system
 	@exec $(BIN)/python -m cli demo
+
+audit: $(RUNTIME) ## compare the database, the PGs' ledgers and Temporal of the running system
+	@exec $(BIN)/python -m cli audit
 
 bench: $(RUNTIME) ## measure real orders beside empty workflows, on a stack of its own
 	@exec $(BIN)/python -m benchmarks

@@ -11,7 +11,7 @@ from typing_extensions import override
 from api.app import create_app
 from api.routes.event import close_streams
 from wiring.logging import configure_logging, stop_logging
-from wiring.resources import open_resources
+from wiring.resources import open_gateways, open_resources
 from wiring.settings import BadSettings, Settings, settings
 
 GRACE_SECONDS = 2
@@ -34,7 +34,7 @@ class StreamEndingServer(uvicorn.Server):
 
 async def run(given: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    resources = await open_resources(given, role="server", lazy=True)
+    resources = await open_resources(given, role="server", lazy=True, gateways=open_gateways(given))
     app = create_app(resources)
     config = uvicorn.Config(
         app,

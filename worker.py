@@ -10,7 +10,7 @@ import uvloop
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from wiring.logging import configure_logging, stop_logging
-from wiring.resources import open_gateways, open_resources
+from wiring.resources import open_gateways, open_resources, settlement_terms
 from wiring.settings import BadSettings, Settings, settings
 from wiring.upkeep import ensure_schedules
 from wiring.workers import ROLES, build_workers
@@ -28,11 +28,11 @@ async def run(roles: list[str], given: Settings) -> None:
         address = f"127.0.0.1:{given.metrics_port}"
         Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address))))
     resources = await open_resources(given, role="-".join(roles))
-    gateways = open_gateways(given)
+    gateways = open_gateways(given, resources.database)
     workers = build_workers(roles, resources, gateways)
     running = [asyncio.create_task(worker.run()) for worker in workers]
     if "updates" in roles:
-        running.append(asyncio.create_task(ensure_schedules(resources.client)))
+        running.append(asyncio.create_task(ensure_schedules(resources.client, settlement_terms(given))))
     log.info("worker.started", roles=roles, queues=[w.task_queue for w in workers])
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([stopping, *running[: len(workers)]], return_when=asyncio.FIRST_COMPLETED)

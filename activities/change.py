@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from activities.command import finish_commands
 from activities.desk import Desk
-from activities.progress import progress_of, refusal
+from activities.progress import refusal, report_progress
 from activities.saving import Cause, lock_order
 from contracts.order import OrderRef, Progress
 from domain.errors import UnknownOrder
@@ -25,10 +25,10 @@ async def change_order(
     try:
         async with database.transaction() as connection:
             before, _ = await lock_order(connection, ref.store, ref.number)
-            desk = Desk.of(connection, before, capabilities)
+            desk = Desk.of(database, connection, before, capabilities)
             after = await desk.decide(lambda moment: rule(before, moment))
             saved = await desk.save(before, after, Cause(cause, "system", ref.workflow_id, desk.now))
             await finish_commands(connection, before, saved, desk.now)
-            return progress_of(saved, capabilities)
+            return await report_progress(connection, saved, capabilities)
     except UnknownOrder as no:
         return refusal(no.problem)

@@ -1,29 +1,35 @@
 """One transaction's means to apply rules to an order: time, ids, the router and our own value.
 
 `decide` applies a rule, settles what follows from it, and carries out at once what our own ledger can do, until
-nothing is left that does not need a PG. The rules are pure, so one that asks for a route before the router is loaded
-is simply applied again.
+nothing is left that does not need a PG. The rules are pure, so one that asks for a route is simply applied again once
+the route is decided.
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from activities.routing import Router, RoutingNeeded
+from activities.routing import Needs, Router, RoutingNeeded
 from activities.saving import Cause, Decision, save_order
 from activities.value import PostgresLedger
-from domain.gateway import Capabilities, Outcome
+from domain.gateway import Answer, Capabilities, Outcome
 from domain.order import Order
 from domain.payment import Operation
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask, call_for
 from domain.taking import Moment, settle
-from gateways.points.adapter import PointsGateway
+from gateways.value.adapter import ValueGateway
+from models.database import Database
 
 Rule = Callable[[Moment], Order]
+CREDIT = "store_credit"
+"""The kind of our own value that is given where a PG takes no refund."""
 
 
 def utc_now() -> datetime:
@@ -36,56 +42,79 @@ class Desk:
 
     def __init__(
         self,
+        database: Database,
         connection: AsyncConnection,
         *,
         store: str,
-        currency: str,
-        manual_capture: bool,
+        needs: Needs,
         capabilities: Mapping[str, Capabilities],
     ) -> None:
         self.now = utc_now()
         self._connection = connection
-        self._router = Router(store, currency, manual_capture=manual_capture, capabilities=capabilities)
-        self.moment = Moment(self.now, uuid7, self._router)
-        self._points = PointsGateway(PostgresLedger(connection, store, now=self.now, new_id=uuid7), currency)
+        self._router = Router(database, store, needs, capabilities)
+        self.moment = Moment(self.now, uuid7, self._router, self._router.cascades)
+        self._value = ValueGateway(PostgresLedger(connection, store, now=self.now), needs.currency)
 
     @classmethod
-    def of(cls, connection: AsyncConnection, order: Order, capabilities: Mapping[str, Capabilities]) -> "Desk":
+    def of(
+        cls, database: Database, connection: AsyncConnection, order: Order, capabilities: Mapping[str, Capabilities]
+    ) -> "Desk":
         """The desk for an order that exists."""
-        return cls(
-            connection,
-            store=order.store_id,
-            currency=order.currency,
-            manual_capture=order.capture != "automatic",
-            capabilities=capabilities,
-        )
+        return cls(database, connection, store=order.store_id, needs=_needs_of(order), capabilities=capabilities)
 
     async def decide(self, rule: Rule) -> Order:
         """The order after a rule and all that follows from it without a PG."""
-        order = await self._routed(lambda moment: _settled(rule(moment), moment))
-        while due := _inner(order):
-            for operation in due:
-                order = await self._perform(order, operation)
+        async with self._giving_back():
+            order = await self._routed(lambda moment: _settled(rule(moment), moment))
+            while due := _inner(order):
+                for operation in due:
+                    order = await self._perform(order, operation)
         return order
 
     async def save(
         self, before: Order | None, after: Order, cause: Cause, decide: Callable[[Order], Decision] | None = None
     ) -> Order:
-        """Write the difference, the command's decision, and the router's deficits with the route they belong to."""
-        saved = await save_order(self._connection, before, after, cause, decide)
-        await self._router.save(self._connection)
-        return saved
+        """Write the difference and the command's decision; routes stand on the attempts that they are for."""
+        async with self._giving_back():
+            return await save_order(self._connection, before, after, cause, decide)
+
+    @asynccontextmanager
+    async def _giving_back(self) -> AsyncIterator[None]:
+        """Whatever ends the transaction here takes its routes back: no stock, no such amount, no database."""
+        try:
+            yield
+        except BaseException:
+            await self._router.give_back()
+            raise
 
     async def _perform(self, order: Order, operation: Operation) -> Order:
-        answer = await self._points.perform(call_for(order, operation))
+        answer = await self._answer(order, operation)
         return await self._routed(lambda moment: _settled(record(order, Ask.SEND, operation, answer, moment), moment))
 
+    async def _answer(self, order: Order, operation: Operation) -> Answer:
+        call = call_for(order, operation)
+        if order.payment(operation.payment_id).internal:
+            return await self._value.perform(call)
+        return await self._value.credit(replace(call, account=CREDIT, method=CREDIT, token=None, reference=None))
+
     async def _routed(self, rule: Rule) -> Order:
-        try:
-            return rule(self.moment)
-        except RoutingNeeded:
-            await self._router.load(self._connection, self.now)
-            return rule(self.moment)
+        self._router.forget()
+        while True:
+            try:
+                return rule(self.moment)
+            except RoutingNeeded as needed:
+                await self._router.decide(self._connection, needed.wanted, self.now)
+                self._router.rewind()
+
+
+def _needs_of(order: Order) -> Needs:
+    """Held first if it is captured later, or if one card of several could still be declined."""
+    cards = Counter((p.request_id, p.command_id) for p in order.payments if not p.internal)
+    return Needs(
+        order.currency,
+        manual_capture=order.capture != "automatic" or any(count > 1 for count in cards.values()),
+        several_captures=order.capture == "on_shipment" and len(order.sections) > 1,
+    )
 
 
 def _settled(order: Order, moment: Moment) -> Order:
@@ -94,4 +123,4 @@ def _settled(order: Order, moment: Moment) -> Order:
 
 def _inner(order: Order) -> list[Operation]:
     """Operations that our own ledger carries out, not yet done."""
-    return [o for o in order.operations if o.outcome is Outcome.INITIATED and order.payment(o.payment_id).internal]
+    return [o for o in order.operations if o.outcome is Outcome.INITIATED and order.own(o)]

@@ -22,7 +22,9 @@ from activities.command import (
     shelf_for,
 )
 from activities.desk import Desk, utc_now
-from activities.progress import progress_of, refusal
+from activities.health import note_health
+from activities.progress import refusal, report_progress
+from activities.routing import Needs
 from activities.saving import Cause, lock_order
 from contracts.command import Command
 from contracts.order import (
@@ -35,12 +37,15 @@ from contracts.order import (
     Progress,
     RecordAnswer,
 )
+from domain.capture import capture_lapsing
 from domain.checkout import Opening, open_order, quote
 from domain.errors import NumberTaken, Problem, Rejected, UnknownOrder
 from domain.gateway import Capabilities, Outcome
+from domain.health import Heard, heard
 from domain.order import Order
-from domain.payment import LIVE_REQUESTS
+from domain.payment import INTERNAL_METHODS, LIVE_REQUESTS
 from domain.recording import record
+from domain.resolution import Ask, weighed
 from domain.states import RequestStatus
 from domain.taking import Moment, over
 from models.database import Database
@@ -83,7 +88,7 @@ class OrderActivities(OrderSteps):
             if not request.after_loss:
                 return order
             doubtful = [o for o in order.operations if o.outcome is Outcome.INITIATED]
-            doubtful = [o for o in doubtful if not order.payment(o.payment_id).internal]
+            doubtful = [o for o in doubtful if not order.own(o)]
             return order.put(*(replace(o, outcome=Outcome.UNKNOWN, tries=1) for o in doubtful)) if doubtful else order
 
         return await self._change(request, "order_reopened", rule)
@@ -98,11 +103,13 @@ class OrderActivities(OrderSteps):
                 before, decided = await lock_order(connection, command.store, command.number, command_id=command.id)
                 if decided:
                     again = new_order_of(before, command, await shelf_for(connection, before, command))
-                    return progress_of(before, self._capabilities, new_order=again)
-                desk = Desk.of(connection, before, self._capabilities)
+                    return await report_progress(connection, before, self._capabilities, new_order=again)
+                desk = Desk.of(self._database, connection, before, self._capabilities)
                 saved, shelf = await decide_command(connection, desk, before, request)
                 await finish_commands(connection, before, saved, desk.now)
-                return progress_of(saved, self._capabilities, new_order=new_order_of(saved, command, shelf))
+                return await report_progress(
+                    connection, saved, self._capabilities, new_order=new_order_of(saved, command, shelf)
+                )
         except Rejected as no:
             return await self._refuse(command, no.problem)
         except IntegrityError as fence:
@@ -115,28 +122,38 @@ class OrderActivities(OrderSteps):
                 order = await load_order(connection, command.store, command.number)
             except UnknownOrder:
                 return refusal(problem)
-            return progress_of(order, self._capabilities)
+            return await report_progress(connection, order, self._capabilities)
 
     @override
     @activity.defn
     async def record_answer(self, request: RecordAnswer) -> Progress:
-        """Fold an answer in, and open what follows from it."""
+        """Fold an answer in, and open what follows from it; then keep the circuit of the account that gave it."""
+        news: list[Heard | None] = []
 
         def rule(order: Order, moment: Moment) -> Order:
-            return record(order, request.asked, order.operation(request.operation_id), request.answer, moment)
+            operation = order.operation(request.operation_id)
+            answer = request.answer
+            news.append(heard(order, operation, request.asked, answer))
+            account = self._capabilities.get(order.attempt(operation.attempt_id).account)
+            if request.asked is Ask.LOOKUP and account is not None:
+                answer = weighed(operation, answer, account, moment.now)
+            return record(order, request.asked, operation, answer, moment)
 
-        return await self._change(request.order, f"gateway_{request.asked}", rule)
+        progress = await self._change(request.order, f"gateway_{request.asked}", rule)
+        if news and news[0]:
+            await note_health(self._database, news[0], utc_now())
+        return progress
 
     @override
     @activity.defn
     async def expire_order(self, request: OrderRef) -> Progress:
-        """End the requests whose time is over; stock and money go back."""
+        """End the requests whose time is over: stock and money go back. Capture the holds that are about to lapse."""
 
         def rule(order: Order, moment: Moment) -> Order:
             for due in order.requests:
                 if due.status in LIVE_REQUESTS and due.due_at and due.due_at <= moment.now:
                     order = over(order, order.request(due.id), RequestStatus.EXPIRED, moment)
-            return order
+            return capture_lapsing(order, moment)
 
         return await self._change(request, "payment_window_over", rule)
 
@@ -155,13 +172,8 @@ class OrderActivities(OrderSteps):
         wanted = [item.sku for section in place.checkout.sections for item in section.items]
         shelf = await load_shelf(connection, request.store, wanted)
         priced = quote(place.checkout, shelf.skus, currency=shelf.currency)
-        desk = Desk(
-            connection,
-            store=request.store,
-            currency=shelf.currency,
-            manual_capture=_needs_manual(place),
-            capabilities=self._capabilities,
-        )
+        needs = Needs(shelf.currency, manual_capture=_needs_manual(place), several_captures=_ships_in_parts(place))
+        desk = Desk(self._database, connection, store=request.store, needs=needs, capabilities=self._capabilities)
         opening = Opening(
             order_id=uuid7(),
             store_id=request.store,
@@ -173,7 +185,7 @@ class OrderActivities(OrderSteps):
         )
         order = await desk.decide(lambda _: open_order(place.checkout, priced, opening))
         cause = Cause("checkout", place.actor, request.workflow_id, desk.now, place.id)
-        return progress_of(await desk.save(None, order, cause), self._capabilities)
+        return await report_progress(connection, await desk.save(None, order, cause), self._capabilities)
 
     async def _already_open(self, request: OpenOrder) -> Progress:
         """The row is there: by an earlier run of this step, or the number is another order's."""
@@ -183,9 +195,9 @@ class OrderActivities(OrderSteps):
             except UnknownOrder:
                 taken = NumberTaken(f"checkout {request.place.id} has already become another order")
                 return refusal(taken.problem)
-        if order.checkout_id != request.place.id:
-            return refusal(NumberTaken(f"order number {request.number} is taken").problem)
-        return progress_of(order, self._capabilities)
+            if order.checkout_id != request.place.id:
+                return refusal(NumberTaken(f"order number {request.number} is taken").problem)
+            return await report_progress(connection, order, self._capabilities)
 
 
 def broken_opening(request: OpenOrder, fence: IntegrityError) -> Problem:
@@ -196,5 +208,10 @@ def broken_opening(request: OpenOrder, fence: IntegrityError) -> Problem:
 
 def _needs_manual(place: PlaceOrder) -> bool:
     """Two PG accounts in one atomic payment: the first must be able to wait for the second."""
-    external = [p for p in place.checkout.payments if p.method != "points"]
+    external = [p for p in place.checkout.payments if p.method not in INTERNAL_METHODS]
     return place.checkout.capture != "automatic" or len(external) > 1
+
+
+def _ships_in_parts(place: PlaceOrder) -> bool:
+    """Money is captured with each section that leaves."""
+    return place.checkout.capture == "on_shipment" and len(place.checkout.sections) > 1

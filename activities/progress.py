@@ -1,25 +1,37 @@
 """What a workflow is told after each step: where the order stands, and what is due."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.order import NewOrder, Progress, SectionState
+from domain.capture import lapses_at
 from domain.cascade import OPEN_CHANGES, OPEN_REFUNDS
 from domain.errors import Problem
 from domain.gateway import Capabilities, OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, UNRESOLVED, Operation
-from domain.resolution import due_call
+from domain.resolution import due_call, waits_for_resume
 from domain.section import CLOSED_SECTIONS
 from domain.states import OrderStatus, SectionStatus
 
+_PAUSED = text("SELECT id FROM gateway_account WHERE id = ANY(:accounts) AND paused_at IS NOT NULL")
 ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 
 
 def progress_of(
-    order: Order, capabilities: Mapping[str, Capabilities], *, new_order: NewOrder | None = None
+    order: Order,
+    capabilities: Mapping[str, Capabilities],
+    *,
+    new_order: NewOrder | None = None,
+    paused: frozenset[str] = frozenset(),
 ) -> Progress:
-    """The whole of what the order's and the sections' workflows need to go on."""
-    due = [o for o in order.operations if o.outcome in UNRESOLVED and not order.payment(o.payment_id).internal]
+    """The whole of what the order's and the sections' workflows need to go on. ``paused``: accounts that rest."""
+    now = datetime.now(UTC)
+    due = [o for o in order.operations if o.outcome in UNRESOLVED and not order.own(o)]
+    resting = [o for o in due if _account(order, o) in paused and waits_for_resume(o)]
     open_ends = (
         order.in_flight
         or any(c.status in OPEN_CHANGES for c in order.changes)
@@ -34,19 +46,34 @@ def progress_of(
         or order.has_unknown_payment
         or any(_account(order, o) not in capabilities for o in due),
         closed=order.status in ENDED and not open_ends,
-        decided=not any(_undecided(o) for o in due),
-        waits_for=_unconfigured(order, due, capabilities) or waits_for(order),
+        decided=not any(_undecided(o) for o in due if o not in resting),
+        waits_for=_unconfigured(order, due, capabilities) or _rests(order, resting) or waits_for(order),
         calls=tuple(
-            due_call(order, o, capabilities[_account(order, o)]) for o in due if _account(order, o) in capabilities
+            due_call(order, o, capabilities[_account(order, o)], now, paused=paused)
+            for o in due
+            if _account(order, o) in capabilities
         ),
         sections=tuple(
             SectionState(s.number, s.status in CLOSED_SECTIONS, s.status.value)
             for s in order.sections
             if s.status is not SectionStatus.AWAITING_PAYMENT
         ),
-        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else None,
+        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else lapses_at(order),
         new_order=new_order,
     )
+
+
+async def report_progress(
+    connection: AsyncConnection,
+    order: Order,
+    capabilities: Mapping[str, Capabilities],
+    *,
+    new_order: NewOrder | None = None,
+) -> Progress:
+    """`progress_of` with the accounts that are paused now; asked only if something is due that would wait for one."""
+    waiting = {_account(order, o) for o in order.operations if waits_for_resume(o) and not order.own(o)}
+    rows = await connection.execute(_PAUSED, {"accounts": sorted(waiting)}) if waiting else ()
+    return progress_of(order, capabilities, new_order=new_order, paused=frozenset(account for (account,) in rows))
 
 
 def refusal(problem: Problem) -> Progress:
@@ -75,6 +102,13 @@ def _unconfigured(order: Order, due: Sequence[Operation], capabilities: Mapping[
         if missing
         else None
     )
+
+
+def _rests(order: Order, resting: Sequence[Operation]) -> str | None:
+    """Money waits for an account that a person has paused."""
+    what = [f"{o.kind} of {o.amount} {order.currency}" for o in resting]
+    accounts = sorted({_account(order, o) for o in resting})
+    return f"{', '.join(accounts)} to be resumed: it is paused, and {', '.join(what)} waits" if resting else None
 
 
 def _undecided(operation: Operation) -> bool:

@@ -1,93 +1,79 @@
-"""The ledger of customers' own value in Postgres, bound to one transaction."""
+"""The ledger of our own value in Postgres, bound to one transaction: one statement for each movement."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.gateway import Amounts, Call
-from domain.section import NewId
+from gateways.value.adapter import Movement
+from models.ledger import GRANT, MOVES
 
-_DELTAS = {
-    "grant": "balance = balance + :amount",
-    "hold": "held = held + :amount",
-    "capture": "held = held - :amount, balance = balance - :amount",
-    "release": "held = held - :amount",
-    "refund": "balance = balance + :amount",
-}
-_COVERED = {
-    "grant": "true",
-    "hold": "balance - held >= :amount",
-    "capture": "(SELECT coalesce(sum(CASE operation WHEN 'hold' THEN amount ELSE -amount END), 0) FROM value_entry"
-    " WHERE merchant_ref = :merchant_ref AND operation IN ('hold', 'capture', 'release')) >= :amount",
-    "refund": "(SELECT coalesce(sum(CASE operation WHEN 'capture' THEN amount ELSE -amount END), 0) FROM value_entry"
-    " WHERE merchant_ref = :merchant_ref AND operation IN ('capture', 'refund')) >= :amount",
-}
-_COVERED["release"] = _COVERED["capture"]
-_MOVES = {
-    operation: text(
-        f"""
-        WITH known AS (SELECT 1 FROM value_entry WHERE key = :key),
-        moved AS (UPDATE value_account SET {delta}
-                   WHERE store_id = :store AND customer_id = :customer AND kind = :kind
-                     AND NOT EXISTS (SELECT FROM known) AND {_COVERED[operation]} RETURNING 1),
-        written AS (INSERT INTO value_entry
-                    (id, store_id, customer_id, kind, operation, amount, merchant_ref, key, at)
-                    SELECT :id, :store, :customer, :kind, '{operation}', :amount, :merchant_ref, :key, :at FROM moved
-                    RETURNING 1)
-        SELECT EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM written)
-        """
-    )
-    for operation, delta in _DELTAS.items()
-}
+ACTOR = "system"
+_MOVES = {operation: text(statement) for operation, statement in MOVES.items()}
+_GRANT = text(GRANT)
 _AMOUNTS = text(
-    "SELECT operation, coalesce(sum(amount), 0) FROM value_entry WHERE merchant_ref = :merchant_ref GROUP BY operation"
+    """
+    SELECT coalesce(sum(amount), 0), coalesce(sum(captured), 0), coalesce(sum(refunded), 0), coalesce(sum(released), 0)
+      FROM value_hold WHERE merchant_ref = :merchant_ref
+    """
 )
 _HAPPENED = text("SELECT 1 FROM value_entry WHERE key = :key")
 
 
 class PostgresLedger:
-    """`gateways.points.adapter.ValueLedger` for one store, inside the caller's transaction."""
+    """`gateways.value.adapter.ValueLedger` for one store, inside the caller's transaction."""
 
-    def __init__(self, connection: AsyncConnection, store: str, *, now: datetime, new_id: NewId) -> None:
+    def __init__(self, connection: AsyncConnection, store: str, *, now: datetime) -> None:
         self._connection = connection
         self._store = store
         self._now = now
-        self._new_id = new_id
 
-    async def move(self, operation: str, call: Call) -> bool:
-        """One movement, once per key and operation. False: not covered, and nothing has changed."""
-        key = call.key if operation != "capture" or not call.capture_now else f"{call.key}-captured"
-        done = await self._connection.execute(
-            _MOVES[operation],
+    async def move(self, operation: str, call: Call) -> Movement:
+        """One movement, once per key. Not covered: nothing has changed."""
+        taking_at_once = operation == "capture" and call.capture_now and call.kind == "authorize"
+        parameters = {
+            "key": f"{call.key}-captured" if taking_at_once else call.key,
+            "merchant_ref": call.merchant_ref,
+            "amount": call.amount,
+            "reason": None,
+            "actor": ACTOR,
+            "at": self._now,
+        }
+        if operation == "hold":
+            owner = call.token if call.method == "gift_card" else call.customer
+            parameters |= {"store": self._store, "kind": call.method, "owner": owner or "", "currency": call.currency}
+        row = (await self._connection.execute(_MOVES[operation], parameters)).one()
+        return Movement(covered=row[0], known=row[1], lapsed=row[2], lapsed_at=row[3])
+
+    async def grant(self, call: Call) -> None:
+        """A new lot for the call's customer, once per key; it neither expires nor is promotional."""
+        await self._connection.execute(
+            _GRANT,
             {
-                "id": self._fresh(),
+                "lot": call.operation_id,
                 "store": self._store,
-                "customer": call.customer,
                 "kind": call.method,
+                "owner": call.customer,
+                "last_four": None,
+                "currency": call.currency,
                 "amount": call.amount,
+                "expires_at": None,
+                "promotional": False,
+                "key": call.key,
                 "merchant_ref": call.merchant_ref,
-                "key": key,
+                "reason": call.description,
+                "actor": ACTOR,
                 "at": self._now,
             },
         )
-        return bool(done.scalar())
 
     async def amounts(self, merchant_ref: str) -> Amounts:
         """The sums of one payment."""
-        rows = await self._connection.execute(_AMOUNTS, {"merchant_ref": merchant_ref})
-        sums = {operation: int(total) for operation, total in rows}
-        return Amounts(
-            authorized=sums.get("hold", 0),
-            captured=sums.get("capture", 0),
-            refunded=sums.get("refund", 0),
-            voided=sums.get("release", 0),
-        )
+        row = (await self._connection.execute(_AMOUNTS, {"merchant_ref": merchant_ref})).one()
+        authorized, captured, refunded, voided = (int(total) for total in row)
+        return Amounts(authorized=authorized, captured=captured, refunded=refunded, voided=voided)
 
     async def happened(self, key: str) -> bool:
         """A movement with this key is in the ledger."""
         return (await self._connection.execute(_HAPPENED, {"key": key})).scalar() is not None
-
-    def _fresh(self) -> UUID:
-        return self._new_id()

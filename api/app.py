@@ -13,6 +13,7 @@ from api.errors import install
 from api.middleware import Envelope, Intake
 from api.openapi import describe
 from api.parameters import only_known
+from api.pay.routes import PayPage
 from queries.store import KeyView, find_key
 from wiring.resources import Resources
 
@@ -46,6 +47,7 @@ def create_app(resources: Resources) -> FastAPI:
     app.include_router(v1)
     for router in _routers("root_router"):
         app.include_router(router)
+    app.router.routes.extend(PayPage().routes())
     describe(app)
     return app
 

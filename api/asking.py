@@ -13,6 +13,7 @@ from starlette.responses import Response
 from api.auth import Caller
 from api.numbering import named
 from api.once import once
+from api.pay.link import links_to_pay
 from api.prefer import wait_of
 from api.problem import Refused, request_id_of
 from api.resources import resources_of
@@ -58,7 +59,7 @@ class Door:
 def links_of(request: Request) -> Links:
     """Where workflows are looked at."""
     settings = resources_of(request).settings
-    return Links(settings.temporal_ui_url, settings.temporal_namespace)
+    return Links(settings.temporal_ui_url, settings.temporal_namespace, links_to_pay(request))
 
 
 async def ask(door: Door, make: Callable[[Claim], Body], *, route: str, proposal: str | None = None) -> Response:

@@ -25,7 +25,9 @@ LARGEST_BODY = 1024 * 1024
 SMALL_BODY = 16 * 1024
 """Bytes."""
 WEBHOOKS = "/v1/webhooks/"
-"""Bodies of PGs are theirs: their references may be 16 digits, and refusing one would lose news about money."""
+"""Here the route reads the body itself, by a smaller limit, and only its PG's adapter looks into it."""
+SETTLEMENTS = "/v1/settlements/"
+"""Here the route streams the body, by a larger limit."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _STRANGE = re.compile(rb"\\u0000|\\u[dD][89a-fA-F]")
@@ -68,13 +70,13 @@ class Intake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body read, or refuse it."""
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"} or _is_from_pg(scope):
             await self._app(scope, receive, send)
             return
-        body = await _read(Headers(scope=scope), receive)
+        body = await read_body(Headers(scope=scope), receive, most=LARGEST_BODY)
         if body is None:
             return  # the client has gone
-        problem = body if isinstance(body, Problem) else await _judge(scope, body)
+        problem = body if isinstance(body, Problem) else await _judge(body)
         if problem is not None:
             await problem_response(scope, problem)(scope, receive, send)
         elif isinstance(body, bytes):
@@ -132,11 +134,17 @@ def _log_error(error: Exception) -> None:
     write("http.failed", kinds=kinds, frames=[f"{one.filename}:{one.lineno} {one.name}" for one in frames[-12:]])
 
 
-async def _read(headers: Headers, receive: Receive) -> bytes | Problem | None:
-    """The whole body, a refusal, or None when the client left before its end."""
-    too_large = Problem("body_too_large", f"a body may have {LARGEST_BODY} bytes")
+def _is_from_pg(scope: Scope) -> bool:
+    """Bodies of PGs are theirs: their references may be 16 digits, and refusing one would lose news about money."""
+    path: str = scope["path"]
+    return path.startswith((WEBHOOKS, SETTLEMENTS))
+
+
+async def read_body(headers: Headers, receive: Receive, *, most: int) -> bytes | Problem | None:
+    """The whole body, a refusal once it has more than ``most`` bytes, or None when the client left before its end."""
+    too_large = Problem("body_too_large", f"a body may have {most} bytes")
     announced = headers.get("content-length", "0")
-    if announced.isdigit() and int(announced[:18]) > LARGEST_BODY:
+    if announced.isdigit() and int(announced[:18]) > most:
         return too_large
     body = bytearray()
     more = True
@@ -145,16 +153,14 @@ async def _read(headers: Headers, receive: Receive) -> bytes | Problem | None:
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
+        if len(body) > most:
             return too_large
         more = message.get("more_body", False)
     return bytes(body)
 
 
-async def _judge(scope: Scope, body: bytes) -> Problem | None:
+async def _judge(body: bytes) -> Problem | None:
     """Why this body is not taken, if it is not. A large one is looked through beside the other requests."""
-    if scope["path"].startswith(WEBHOOKS):
-        return None
     return _flaw_of(body) if len(body) <= SMALL_BODY else await asyncio.to_thread(_flaw_of, body)
 
 

@@ -17,6 +17,7 @@ from benchmarks.acknowledgement import listening
 from benchmarks.histories import Footprint, footprint
 from benchmarks.load import Phase, Shop, live_many, place_many
 from benchmarks.real_shop import RealShop
+from benchmarks.selector import Decisions, measure_selector
 from benchmarks.skeleton import QUEUE
 from benchmarks.skeleton_shop import SkeletonShop
 from benchmarks.stack import UnderLoad
@@ -65,6 +66,7 @@ class Measured:
     heaviest: dict[str, dict[str, float]] = field(default_factory=dict)
     footprint: Footprint | None = None
     statements: Statements | None = None
+    routing: list[Decisions] = field(default_factory=list)
 
 
 class Plan:
@@ -108,6 +110,7 @@ class Plan:
                 footprint=await footprint(client, sampled[1]),
                 accepts=await self._accepts(real, client),
                 statements=await self._statements(real, database),
+                routing=await self._routing(),
             )
 
     async def _rounds(self, shops: list[Shop]) -> tuple[list[list[Phase]], list[list[Phase]]]:
@@ -155,6 +158,10 @@ class Plan:
     async def _statements(self, real: RealShop, database: "asyncpg.Pool[asyncpg.Record]") -> Statements:
         self._say("counting statements")
         return await count_statements(database, real, self._next(COUNTED_ORDERS))
+
+    async def _routing(self) -> list[Decisions]:
+        self._say("deciding who takes payments")
+        return await measure_selector(self._system.addresses.database)
 
     async def _start_skeleton_worker(self) -> None:
         words = ("-m", "benchmarks.skeleton_worker", self._system.addresses.temporal)

@@ -18,6 +18,9 @@ PLACED_PER_SECOND = 10.0
 STATEMENTS = 40
 """SQL statements until an order is placed and paid, BEGIN and COMMIT included, at most."""
 
+DECISIONS_PER_SECOND = 500.0
+"""Routing decisions a second on one rule with several clients, at least."""
+
 
 def summary(measured: Measured) -> dict[str, Any]:
     """All figures; what was not measured is None."""
@@ -34,6 +37,7 @@ def summary(measured: Measured) -> dict[str, Any]:
         "sizes": asdict(measured.sizes),
         "skeleton": skeleton,
         "orders": None,
+        "routing": [],
         "targets": [],
     }
     if measured.footprint is None or measured.statements is None:
@@ -58,6 +62,7 @@ def summary(measured: Measured) -> dict[str, Any]:
         skeleton["cpu_ms_per_order"]["total"] / figures["orders"]["cpu_ms_per_order"]["total"], 3
     )
     figures["ratio_by_round"] = [round(r, 3) for r in ratios]
+    figures["routing"] = [asdict(run) for run in measured.routing]
     figures["targets"] = _targets(figures)
     return figures
 
@@ -69,6 +74,7 @@ def show(figures: dict[str, Any], console: Console) -> None:
     console.print(_cpu_table(figures))
     if figures["orders"] is None:
         return
+    console.print(_routing_table(figures))
     targets = Table(title="Targets")
     for column in ("what", "target", "measured", ""):
         targets.add_column(column)
@@ -90,6 +96,11 @@ def _targets(figures: dict[str, Any]) -> list[dict[str, Any]]:
             orders["placed_per_second"],
         ),
         ("SQL statements to placed and paid", "<=", STATEMENTS, orders["statements"]["paid"]),
+        *(
+            (f"routing decisions/s at {run['clients']} clients", ">=", DECISIONS_PER_SECOND, run["per_second"])
+            for run in figures["routing"]
+            if run["clients"] > 1
+        ),
     ]
     return [
         {
@@ -150,6 +161,16 @@ def _cpu_table(figures: dict[str, Any]) -> Table:
     for name in skeleton["cpu_ms_per_order"]:
         path = ("cpu_ms_per_order", name)
         table.add_row(name, _figure(orders, path, 1), _figure(skeleton, path, 1))
+    return table
+
+
+def _routing_table(figures: dict[str, Any]) -> Table:
+    table = Table(title="Routing decisions on one rule")
+    for column in ("clients", "processes", "a second", "p50 ms", "p99 ms", "off by, payments"):
+        table.add_column(column, justify="right")
+    for run in figures["routing"]:
+        cells = (run["per_second"], run["p50_ms"], run["p99_ms"], run["off_by"])
+        table.add_row(str(run["clients"]), str(run["processes"]), *(f"{cell:,.1f}" for cell in cells))
     return table
 
 

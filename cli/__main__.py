@@ -20,6 +20,7 @@ COMMANDS = {
     "up": "start the whole system on this machine and keep it running",
     "seed": "put the demo store and its keys into the database",
     "demo": "place, pay and refund orders against the running system",
+    "audit": "compare the database, the PGs' ledgers and Temporal; 0 only if all agrees",
     "reference": "write the pages of docs/reference from the code",
 }
 """Each command's module name below `cli/`, and its line in the help."""

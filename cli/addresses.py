@@ -22,6 +22,8 @@ class Addresses(BaseModel):
     sandbox: str
     database: str
     admin: str | None = None
+    gift_card: str | None = None
+    """The code of a gift card of the demo store."""
 
 
 def read_addresses() -> Addresses:

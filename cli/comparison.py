@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cli.shop import Order, Shop
+from domain.payment import INTERNAL_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,12 @@ async def compare(shop: Shop, orders: Iterable[Order]) -> list[Compared]:
             number=order["number"],
             account=attempt["gateway"],
             merchant_ref=attempt["merchant_ref"],
-            ours=_ours(payment, attempt),
+            ours=_ours(order, payment, attempt),
             theirs=await _theirs(shop, attempt["gateway"], attempt["merchant_ref"]),
         )
         for order in orders
         for payment in order["payments"]
-        if payment["method"] != "points"
+        if payment["method"] not in INTERNAL_METHODS
         for attempt in payment["attempts"]
     ]
 
@@ -56,12 +57,19 @@ def total(compared: Sequence[Compared]) -> tuple[Money, Money]:
     return sum((c.ours for c in compared), Money()), sum((c.theirs for c in compared), Money())
 
 
-def _ours(payment: Order, attempt: Order) -> Money:
+def _ours(order: Order, payment: Order, attempt: Order) -> Money:
     """A payment's money lies at its attempt that succeeded; at every other attempt there must be none."""
     if attempt["outcome"] != "succeeded":
         return Money()
     held = payment["authorized"] - payment["captured"] - payment["voided"]
-    return Money(captured=payment["captured"], refunded=payment["refunded"], held=held)
+    return Money(captured=payment["captured"], refunded=payment["refunded"] - _credited(order, payment), held=held)
+
+
+def _credited(order: Order, payment: Order) -> int:
+    """What of a payment was given back as store credit: the PG knows nothing of it."""
+    legs = [leg for refund in order["refunds"] for leg in refund["legs"] if leg["payment_id"] == payment["id"]]
+    given = [leg for leg in legs if leg["destination"] == "store_credit" and leg["status"] == "succeeded"]
+    return sum(leg["amount"] for leg in given)
 
 
 async def _theirs(shop: Shop, account: str, merchant_ref: str) -> Money:

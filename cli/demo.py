@@ -10,12 +10,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from cli.accounts import WEIGHTS
 from cli.addresses import Addresses, read_addresses
+from cli.audit import Sources, report
 from cli.comparison import Compared, Money, compare, total
 from cli.refusal import Refusal
-from cli.seed import CUSTOMERS, WEIGHTS
+from cli.seed import CUSTOMERS
 from cli.shop import Order, Shop, open_shop
 from cli.story import STORIES, Scene, Story
+from domain.payment import INTERNAL_METHODS
 
 AT_ONCE = 5
 """Stories that are played at the same time."""
@@ -35,7 +38,10 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(_arguments: Namespace) -> int:
-    """Play the stories and compare; exit code 1, with a sentence, if a step fails or the books differ."""
+    """Play the stories and compare; exit code 1, with a sentence, if a step fails or the books differ.
+
+    It ends with the audit of the whole system, whose exit code it takes.
+    """
     return asyncio.run(_run(read_addresses(), Console()))
 
 
@@ -51,7 +57,7 @@ async def _run(addresses: Addresses, console: Console) -> int:
         lines = "; ".join(f"{c.number} at {c.account} ({c.merchant_ref}): {c.ours} / {c.theirs}" for c in differing)
         raise Refusal(f"Our database and the PG's ledger differ: {lines}.")
     console.print(f"All {len(compared)} card payments agree with the PG's own ledger to the last won.")
-    return 0
+    return await report(Sources.of(addresses), console)
 
 
 async def _play(shop: Shop, console: Console) -> list[Act]:
@@ -117,7 +123,8 @@ def _now(act: Act) -> str:
 
 
 def _accounts(order: Order) -> str:
-    accounts = [p["gateway"] for p in order.get("payments", ()) if p["method"] != "points" and p["gateway"]]
+    at_pgs = [p for p in order.get("payments", ()) if p["method"] not in INTERNAL_METHODS]
+    accounts = [p["gateway"] for p in at_pgs if p["gateway"]]
     return ", ".join(accounts)
 
 

@@ -6,12 +6,13 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from cli.refusal import Refusal
+from domain.value import new_code
 
 DATA_VERSION = 1
 """Layout of the folder; raised when an older version of OPMS could not work with it any more."""
@@ -65,9 +66,17 @@ class DataFolder:
 
     def keys(self, *names: str) -> dict[str, str]:
         """Random keys by name; made at the first call and the same ever after."""
+        return self._kept(names, lambda: secrets.token_urlsafe(24))
+
+    def gift_cards(self, count: int) -> list[str]:
+        """Codes of so many gift cards; made at the first call and the same ever after."""
+        names = [f"gift_card_{n}" for n in range(1, count + 1)]
+        return list(self._kept(names, lambda: new_code(secrets.choice)).values())
+
+    def _kept(self, names: Sequence[str], make: Callable[[], str]) -> dict[str, str]:
         file = self.path / "keys.json"
         kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-        missing = {name: secrets.token_urlsafe(24) for name in names if name not in kept}
+        missing = {name: make() for name in names if name not in kept}
         if missing:
             write_private(file, kept | missing)
         return {name: (kept | missing)[name] for name in names}

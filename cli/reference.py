@@ -12,7 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from activities.reconciliation import LOOK_BACK
 from activities.upkeep import ANSWERS_KEPT, RESEND_AFTER
+from activities.webhook import HINT_AFTER, MATCHED_WITHIN
 from cli.refusal import Refusal
 from commands.idempotency import LEASE
 from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
@@ -22,7 +24,7 @@ from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNO
 from domain.states import TABLES, TERMINAL
 from wiring.embedded_temporal import RETENTION
 from wiring.settings import PREFIX, GatewaySettings, LocalSettings, Settings
-from wiring.upkeep import HOUSEKEEPING_EVERY, RELAY_EVERY
+from wiring.upkeep import HINTS_EVERY, HOUSEKEEPING_EVERY, RELAY_EVERY
 from wiring.workers import GRACE
 from workflows.order import RESTART_SECTION_AFTER
 
@@ -43,7 +45,7 @@ PLAIN = {
     "method_not_allowed": "This address does not take this method.",
     "request_in_progress": "The first request with this Idempotency-Key is still running.",
     "stale_version": "`If-Match` names an older version.",
-    "body_too_large": "A body has at most 1 MiB.",
+    "body_too_large": "A body has at most 1 MiB, a webhook 256 KiB, a settlement file 64 MiB.",
     "card_number_not_accepted": "Something in the body looks like a card number; send a token of the PG.",
     "idempotency_key_invalid": "An Idempotency-Key is 1 to 255 visible ASCII characters, once.",
     "idempotency_key_required": "This request needs an Idempotency-Key.",
@@ -65,6 +67,10 @@ TIMES = (
     ("answers to Idempotency-Keys are kept", ANSWERS_KEPT),
     ("a command that nobody has decided is sent again", RESEND_AFTER),
     ("the workflow Relay looks for such commands, and for events to deliver", RELAY_EVERY),
+    ("a webhook event that has not reached its order is sent again", HINT_AFTER),
+    ("the workflow Hints looks for such events", HINTS_EVERY),
+    ("a webhook event about no order is matched again; then only a person looks", MATCHED_WITHIN),
+    ("a movement without a settlement line is looked at", LOOK_BACK),
     ("the workflow Housekeeping forgets old answers and looks for drift", HOUSEKEEPING_EVERY),
     ("a section's workflow that was terminated is started again", RESTART_SECTION_AFTER),
     ("an authorization without an answer becomes manual_review", GIVE_UP_AFTER),

@@ -10,18 +10,22 @@ import json
 import secrets
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 import asyncpg
 
+from cli.accounts import ACCOUNTS, NAMES, WEIGHTS
 from cli.addresses import read_addresses
 from cli.assortment import assortment
 from cli.refusal import Refusal
+from domain.value import code_hash, last_four
 
 STORE = "demo"
 CUSTOMERS = 200
 POINTS = 10_000_000
 """KRW of points that each customer begins with."""
-WEIGHTS = {"sandbox-a": 70, "sandbox-b": 30}
+GIFT_CARDS = ((1_000_000, None, False), (50_000, 365, False), (10_000, 30, True))
+"""KRW, days until it expires, promotional: what each gift card of the demo is good for, in the order of their codes."""
 SHOP_SCOPES = ("checkout", "orders:read", "orders:write", "refunds:write", "catalog:write", "routing:write")
 ADMIN_SCOPES = ("admin",)
 
@@ -48,14 +52,28 @@ _STOCK = """
     ON CONFLICT (store_id, sku) DO NOTHING
 """
 _POINTS = """
-    WITH granted AS (
-        INSERT INTO value_entry (id, store_id, customer_id, kind, operation, amount, merchant_ref, key, at)
-        SELECT uuidv7(), $1::text, 'c-' || n, 'points', 'grant', $3, 'seed-c-' || n, 'seed-' || $1 || '-c-' || n, now()
+    WITH new AS (
+        SELECT uuidv7() AS lot, 'c-' || n AS owner, 'seed-' || $1::text || '-c-' || n AS key
           FROM generate_series(1, $2::int) AS n
-        ON CONFLICT (key) DO NOTHING RETURNING customer_id)
-    INSERT INTO value_account (store_id, customer_id, kind, balance, held)
-    SELECT $1::text, customer_id, 'points', $3, 0 FROM granted
-    ON CONFLICT (store_id, customer_id, kind) DO UPDATE SET balance = value_account.balance + EXCLUDED.balance
+         WHERE NOT EXISTS (SELECT FROM value_entry WHERE key = 'seed-' || $1::text || '-c-' || n)),
+    given AS (
+        INSERT INTO value_lot (id, store_id, kind, owner, currency, amount, held, spent, promotional, created_at)
+        SELECT lot, $1::text, 'points', owner, 'KRW', $3, 0, 0, false, now() FROM new)
+    INSERT INTO value_entry (key, part, lot_id, operation, amount, actor, at)
+    SELECT key, 0, lot, 'grant', $3, 'seed', now() FROM new
+"""
+_GIFT_CARDS = """
+    WITH new AS (
+        SELECT uuidv7() AS lot, c.* FROM jsonb_to_recordset($2::jsonb)
+            AS c(owner text, last_four text, amount bigint, days int, promotional boolean)
+         WHERE NOT EXISTS (SELECT FROM value_lot l WHERE l.kind = 'gift_card' AND l.owner = c.owner)),
+    given AS (
+        INSERT INTO value_lot (id, store_id, kind, owner, last_four, currency, amount, held, spent, expires_at,
+                               promotional, created_at)
+        SELECT lot, $1::text, 'gift_card', owner, last_four, 'KRW', amount, 0, 0, now() + make_interval(days => days),
+               promotional, now() FROM new)
+    INSERT INTO value_entry (key, part, lot_id, operation, amount, actor, at)
+    SELECT 'seed-' || lot, 0, lot, 'grant', amount, 'seed', now() FROM new
 """
 _POINT_KEY = """
     UPDATE api_key SET key_hash = $3::text, scopes = $4, revoked_at = NULL
@@ -68,7 +86,8 @@ _NEW_KEY = """
 """
 _ACCOUNTS = """
     INSERT INTO gateway_account (id, store_id, vendor, enabled, created_at)
-    SELECT account, $1::text, 'sandbox', true, now() FROM unnest($2::text[]) AS account ON CONFLICT (id) DO NOTHING
+    SELECT a.name, $1::text, a.vendor, true, now() FROM unnest($2::text[], $3::text[]) AS a(name, vendor)
+        ON CONFLICT (id) DO NOTHING
 """
 _RULE = """
     WITH rule AS (
@@ -82,7 +101,8 @@ _RULE = """
         SELECT rule.id, w.account, w.position - 1, w.weight
           FROM rule, unnest($2::text[], $3::int[]) WITH ORDINALITY AS w(account, weight, position)
         RETURNING rule_id, account)
-    INSERT INTO routing_state (rule_id, account, deficit, decisions) SELECT rule_id, account, 0, 0 FROM weights
+    INSERT INTO routing_state (rule_id, deficits, decisions, volume)
+    SELECT rule.id, array_fill(0::bigint, ARRAY[cardinality($2::text[])]), 0, 0 FROM rule
 """
 
 
@@ -110,10 +130,18 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-async def seed(database_url: str, *, api_key: str, admin_key: str, sandbox_url: str) -> dict[str, str]:  # noqa: ARG001 - where a PG is stands in the settings, not in the database
+async def seed(
+    database_url: str,
+    *,
+    api_key: str,
+    admin_key: str,
+    sandbox_url: str,  # noqa: ARG001 - where a PG is stands in the settings, not in the database
+    gift_cards: Sequence[str] = (),
+) -> dict[str, str]:
     """Put the demo store into a migrated database; returns ``{"api_key", "admin_key", "store"}``.
 
-    All in one transaction under a lock: two at once are one. Keys are stored as their SHA-256 in hexadecimal.
+    All in one transaction under a lock: two at once are one. Keys and the codes of ``gift_cards`` (at most as many as
+    `GIFT_CARDS`) are stored as their SHA-256 in hexadecimal.
     """
     connection = await asyncpg.connect(database_url)
     try:
@@ -122,9 +150,10 @@ async def seed(database_url: str, *, api_key: str, admin_key: str, sandbox_url: 
             await connection.execute(_STORE, STORE)
             await _fill_catalogue(connection)
             await connection.execute(_POINTS, STORE, CUSTOMERS, POINTS)
+            await _issue_cards(connection, gift_cards)
             await _point_key(connection, "demo-shop", api_key, SHOP_SCOPES)
             await _point_key(connection, "demo-admin", admin_key, ADMIN_SCOPES)
-            await connection.execute(_ACCOUNTS, STORE, list(WEIGHTS))
+            await connection.execute(_ACCOUNTS, STORE, list(NAMES), [account.vendor for account in ACCOUNTS])
             await connection.execute(_RULE, STORE, list(WEIGHTS), list(WEIGHTS.values()))
     finally:
         await connection.close()
@@ -147,6 +176,20 @@ async def _fill_catalogue(connection: "asyncpg.Connection[asyncpg.Record]") -> N
     )
     for statement in (_SKUS, _OPTIONS, _STOCK):
         await connection.execute(statement, STORE, articles)
+
+
+async def _issue_cards(connection: "asyncpg.Connection[asyncpg.Record]", codes: Sequence[str]) -> None:
+    cards = [
+        {
+            "owner": code_hash(code),
+            "last_four": last_four(code),
+            "amount": amount,
+            "days": days,
+            "promotional": promotional,
+        }
+        for code, (amount, days, promotional) in zip(codes, GIFT_CARDS, strict=False)
+    ]
+    await connection.execute(_GIFT_CARDS, STORE, json.dumps(cards))
 
 
 async def _point_key(

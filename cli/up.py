@@ -10,6 +10,7 @@ from importlib import import_module
 
 from rich.console import Console
 
+from cli.accounts import ACCOUNTS, NAMES
 from cli.database import migrate
 from cli.folder import DataFolder, write_private
 from cli.processes import (
@@ -27,12 +28,13 @@ from cli.processes import (
 from cli.refusal import Refusal
 from cli.steps import Steps
 from cli.supervisor import Rank, Supervisor
+from cli.webhook import register_targets
 from wiring.embedded import ChildFailed, ClusterUnusable, EmbeddedPostgres, EmbeddedTemporal, is_free
 from wiring.settings import LocalSettings, local_settings
 
 DATABASE = "opms"
-GATEWAY_ACCOUNTS = ("sandbox-a", "sandbox-b")
-"""PG accounts of the demo store; both are at our own sandbox PG."""
+GIFT_CARDS = 3
+"""Gift cards of the demo store; the code of the first is in `demo.json`, all of them in the folder's keys."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -76,7 +78,8 @@ class Stack:
         self._temporal = EmbeddedTemporal(
             folder.path, port=self._base + TEMPORAL, ui_port=self._base + TEMPORAL_UI, time_skipping=True
         )
-        self._keys = folder.keys("api_key", "admin_key", *GATEWAY_ACCOUNTS)
+        self._keys = folder.keys("api_key", "admin_key", "link_secret", *NAMES)
+        self._gift_cards = folder.gift_cards(GIFT_CARDS)
 
     async def bring_up(self) -> None:
         """Start what can start together, together; prints and writes the addresses at the end."""
@@ -91,6 +94,9 @@ class Stack:
             async with asyncio.TaskGroup() as second:
                 for spec in PROCESSES:
                     second.create_task(self._start(spec))
+            with self.steps.step("webhooks"):
+                keys = {a.name: a.signs_with(self._keys[a.name]) for a in ACCOUNTS}
+                await register_targets(self._url(SANDBOX), self._url(API), keys)
         self._announce(seeded.result()["store"])
 
     async def stop(self) -> None:
@@ -117,7 +123,11 @@ class Stack:
         with self.steps.step("demo store"):
             seed = (await asyncio.to_thread(import_module, "cli.seed")).seed
             seeded: dict[str, str] = await seed(
-                url, api_key=self._keys["api_key"], admin_key=self._keys["admin_key"], sandbox_url=self._url(SANDBOX)
+                url,
+                api_key=self._keys["api_key"],
+                admin_key=self._keys["admin_key"],
+                sandbox_url=self._url(SANDBOX),
+                gift_cards=self._gift_cards,
             )
         return seeded
 
@@ -134,17 +144,17 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         accounts = {
-            account: {"vendor": "sandbox", "url": self._url(SANDBOX), "key": self._keys[account]}
-            for account in GATEWAY_ACCOUNTS
+            account.name: account.settings(self._url(SANDBOX), self._keys[account.name]) for account in ACCOUNTS
         }
         return {
             "OPMS_DATABASE_URL": self._postgres.url(DATABASE),
             "OPMS_TEMPORAL_ADDRESS": self._temporal.address,
             "OPMS_TEMPORAL_UI_URL": self._url(TEMPORAL_UI),
+            "OPMS_LINK_SECRET": self._keys["link_secret"],
             "OPMS_API_HOST": "127.0.0.1",
             "OPMS_API_PORT": str(self._base + API),
             "OPMS_GATEWAYS": json.dumps(accounts),
-            "OPMS_SANDBOX_KEYS": json.dumps({account: self._keys[account] for account in GATEWAY_ACCOUNTS}),
+            "OPMS_SANDBOX_KEYS": json.dumps({name: self._keys[name] for name in NAMES}),
         }
 
     def _url(self, offset: int) -> str:
@@ -162,7 +172,7 @@ class Stack:
             "sandbox": self._url(SANDBOX),
             "database": self._postgres.url(DATABASE),
         }
-        write_private(self.folder.path / "demo.json", addresses)
+        write_private(self.folder.path / "demo.json", addresses | {"gift_card": self._gift_cards[0]})
         for name, value in addresses.items():
             if value is not None:
                 self.steps.console.print(f"  {name:12} {value}", markup=False, highlight=False, soft_wrap=True)

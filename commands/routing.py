@@ -1,17 +1,24 @@
 """Changing how payments are routed: a new version of the rule, and pausing a PG account for maintenance."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import text
+from temporalio.client import Client
+from temporalio.service import RPCError
 from uuid_utils.compat import uuid7
 
 from domain.errors import Rejected
+from domain.number import order_workflow_id
 from domain.routing import Rule, validate_rule
 from models.database import Database
 from queries.routing import load_accounts, load_rules
+
+log = structlog.get_logger()
 
 
 class UnknownGateway(Rejected):
@@ -34,8 +41,9 @@ _RULE = text(
         INSERT INTO routing_weight (rule_id, account, position, weight)
         SELECT rule.id, w.account, w.position, w.weight
           FROM rule, jsonb_to_recordset(CAST(:weights AS jsonb)) AS w(account text, position int, weight int)
-        RETURNING rule_id, account)
-    INSERT INTO routing_state (rule_id, account, deficit, decisions) SELECT rule_id, account, 0, 0 FROM weights
+        RETURNING rule_id)
+    INSERT INTO routing_state (rule_id, deficits, decisions, volume)
+    SELECT rule.id, array_fill(CAST(0 AS bigint), ARRAY[jsonb_array_length(CAST(:weights AS jsonb))]), 0, 0 FROM rule
     """
 )
 _PAUSE = text(
@@ -44,6 +52,19 @@ _PAUSE = text(
      WHERE store_id = :store AND id = :account RETURNING id
     """
 )
+
+
+_WAITING = text(
+    """
+    SELECT DISTINCT r.store_id, r.number
+      FROM operation o JOIN attempt a ON a.id = o.attempt_id JOIN orders r ON r.id = o.order_id
+     WHERE o.outcome IN ('initiated', 'unknown') AND o.kind IN ('capture', 'void', 'refund') AND a.account = :account
+     LIMIT :most
+    """
+)
+WAKE_AT_MOST = 1000
+WAKE_AT_ONCE = 16
+WAKE_TIMEOUT = timedelta(seconds=5)
 
 
 async def put_rule(
@@ -87,7 +108,10 @@ async def put_rule(
 
 
 async def pause_gateway(database: Database, store: str, account: str, *, paused: bool) -> None:
-    """Pause or resume a PG account; doing it twice changes nothing. Raises `UnknownGateway`."""
+    """Pause or resume a PG account; doing it twice changes nothing. Raises `UnknownGateway`.
+
+    New payments go elsewhere at once. Captures, voids and refunds there wait; see `wake_orders` for when they run.
+    """
     parameters = {"store": store, "account": account, "paused": paused, "now": datetime.now(UTC)}
     async with database.statement() as connection:
         row = (await connection.execute(_PAUSE, parameters)).first()
@@ -95,7 +119,29 @@ async def pause_gateway(database: Database, store: str, account: str, *, paused:
         raise UnknownGateway(f"no PG account {account} in this store")
 
 
+async def wake_orders(client: Client, database: Database, account: str) -> int:
+    """Tell the orders whose money waits for ``account`` that it may go on; how many were told.
+
+    A hint: an order that does not hear it, as any beyond the first thousand, looks by itself within
+    `LOOK_WHILE_PAUSED` seconds.
+    """
+    async with database.reading() as connection:
+        rows = (await connection.execute(_WAITING, {"account": account, "most": WAKE_AT_MOST})).all()
+    gate = asyncio.Semaphore(WAKE_AT_ONCE)
+
+    async def wake(store: str, number: str) -> bool:
+        async with gate:
+            handle = client.get_workflow_handle(order_workflow_id(store, number))
+            try:
+                await handle.signal("look_again", rpc_timeout=WAKE_TIMEOUT)
+            except RPCError as away:
+                log.warning("gateway.order_not_woken", order=number, account=account, reason=away.message)
+                return False
+        return True
+
+    return sum(await asyncio.gather(*(wake(store, number) for store, number in rows)))
+
+
 def _weights(rule: Rule) -> list[dict[str, str | int]]:
-    """The shares with their places. A priority by fallback alone gets shares of zero: the router reads them as rows."""
-    shares = rule.weights or tuple((account, 0) for account in rule.fallback)
-    return [{"account": a, "position": place, "weight": weight} for place, (a, weight) in enumerate(shares)]
+    """The shares with their places; none for a priority by fallback alone."""
+    return [{"account": a, "position": place, "weight": weight} for place, (a, weight) in enumerate(rule.weights)]

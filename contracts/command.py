@@ -12,6 +12,7 @@ from pydantic import Field
 from domain.checkout import AskedPayment, Destination
 from domain.errors import Problem
 from domain.fulfillment import Pieces
+from domain.judgement import Verdict
 from domain.refund import AskedLeg, Policy
 from domain.reorder import Difference, Wanted
 
@@ -23,6 +24,15 @@ class Pay:
     payments: tuple[AskedPayment, ...]
     payment_request_id: UUID | None = None
     kind: Literal["pay"] = "pay"
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The customer is back from the PG's page, with what it gave (``details`` as in `domain.gateway.Call`)."""
+
+    payment_id: UUID
+    details: dict[str, str] = field(default_factory=dict)
+    kind: Literal["complete"] = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +120,28 @@ class Reorder:
     kind: Literal["reorder"] = "reorder"
 
 
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A person decides an operation in doubt, on evidence; ``reference``: the PG's id of it, where it was found."""
+
+    operation_id: UUID
+    verdict: Verdict
+    evidence: str
+    reference: str | None = None
+    kind: Literal["judge"] = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Ask the PG once more about a closed attempt: somebody says that money is there."""
+
+    merchant_ref: str
+    kind: Literal["recheck"] = "recheck"
+
+
 Body = Annotated[
-    Pay | Capture | Cancel | Ship | Deliver | Hold | Release | RefundMoney | Reorder, Field(discriminator="kind")
+    Pay | Complete | Capture | Cancel | Ship | Deliver | Hold | Release | RefundMoney | Reorder | Judge | Recheck,
+    Field(discriminator="kind"),
 ]
 SECTION_COMMANDS = (Ship, Deliver, Hold, Release)
 """Commands that a section's own workflow decides; all others are the order's."""

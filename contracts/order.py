@@ -122,6 +122,7 @@ class Progress:
     calls: tuple[DueCall, ...] = ()
     sections: tuple[SectionState, ...] = ()
     expires_at: datetime | None = None
+    """When `OrderSteps.expire_order` is due: the payment window is over, or a hold is about to lapse."""
     refused: Problem | None = None
     """The checkout was refused and no order exists."""
     new_order: NewOrder | None = None

@@ -7,9 +7,12 @@ from contracts.command import (
     Body,
     Cancel,
     Capture,
+    Complete,
     Deliver,
     Hold,
+    Judge,
     Pay,
+    Recheck,
     RefundMoney,
     Release,
     Reorder,
@@ -19,8 +22,10 @@ from domain.cancellation import cancel
 from domain.capture import capture, capture_shipped
 from domain.checkout import CatalogSku
 from domain.fulfillment import deliver, hold, release, ship
+from domain.judgement import Judgement, judge
 from domain.order import Order
-from domain.paying import pay
+from domain.orphan import recheck
+from domain.paying import complete, pay
 from domain.refund import AskedRefund, grant
 from domain.reorder import AskedReorder, again, reorder
 from domain.taking import Moment
@@ -33,14 +38,10 @@ def apply_body(order: Order, command_id: UUID, body: Body, catalog: Catalog, mom
     match body:
         case Ship() | Deliver() | Hold() | Release():
             return _apply_to_section(order, command_id, body, moment)
-        case Pay():
-            return pay(order, body.payment_request_id, body.payments, moment, command_id=command_id)
-        case Capture():
-            return capture(order, body.amount, moment, command_id=command_id, payment_id=body.payment_id)
+        case Pay() | Complete() | Capture() | RefundMoney() | Judge() | Recheck():
+            return _apply_to_money(order, command_id, body, moment)
         case Cancel():
             return cancel(order, body.items, body.section, moment, reason=body.reason, command_id=command_id)
-        case RefundMoney():
-            return grant(order, asked_refund(body), moment, command_id=command_id)
         case Reorder():
             return _reorder(order, body, catalog, moment, command_id=command_id)
 
@@ -62,6 +63,24 @@ def asked_refund(body: RefundMoney) -> AskedRefund:
         policy="manual" if body.legs else body.policy,
         legs=body.legs,
     )
+
+
+def _apply_to_money(
+    order: Order, command_id: UUID, body: Pay | Complete | Capture | RefundMoney | Judge | Recheck, moment: Moment
+) -> Order:
+    match body:
+        case Pay():
+            return pay(order, body.payment_request_id, body.payments, moment, command_id=command_id)
+        case Complete():
+            return complete(order, body.payment_id, body.details, moment)
+        case Capture():
+            return capture(order, body.amount, moment, command_id=command_id, payment_id=body.payment_id)
+        case RefundMoney():
+            return grant(order, asked_refund(body), moment, command_id=command_id)
+        case Judge():
+            return judge(order, Judgement(body.operation_id, body.verdict, body.evidence, body.reference), moment)
+        case Recheck():
+            return recheck(order, body.merchant_ref, moment, command_id=command_id)
 
 
 def _apply_to_section(order: Order, command_id: UUID, body: Ship | Deliver | Hold | Release, moment: Moment) -> Order:

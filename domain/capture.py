@@ -3,15 +3,19 @@
 A hold may be larger than what the order costs by now: the difference is never captured.
 """
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo
-from domain.gateway import OperationKind
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.owing import to_capture
 from domain.payment import Payment
 from domain.states import RequestStatus
 from domain.taking import Moment, Why, capturable, open_operation
+
+BEFORE_LAPSE = timedelta(hours=24)
+"""How long before a hold's end it is captured: time enough for a PG that is down for a while."""
 
 
 def capture(
@@ -38,6 +42,35 @@ def capture_shipped(order: Order, value: int, moment: Moment, *, section_id: UUI
     payments = _paying(order)
     amount = min(value, to_capture(order), sum(capturable(order, p) for p in payments))
     return _spread(order, amount, payments, moment, why=Why(section_id, command_id=command_id))
+
+
+def lapses_at(order: Order) -> datetime | None:
+    """When the first hold that is still owed must be captured, so that the PG does not let it go."""
+    return min((moment for _, moment in _lapsing(order)), default=None)
+
+
+def capture_lapsing(order: Order, moment: Moment) -> Order:
+    """Capture what is owed of holds that are about to lapse, whatever the order's way of capturing is."""
+    for payment, due in _lapsing(order):
+        amount = min(to_capture(order), capturable(order, payment))
+        if due <= moment.now and amount > 0:
+            order = open_operation(order, payment, OperationKind.CAPTURE, amount, moment)
+    return order
+
+
+def _lapsing(order: Order) -> list[tuple[Payment, datetime]]:
+    """Holds with an end, and when they must be captured; not those whose capture the PG has refused."""
+    if not to_capture(order):
+        return []
+    ends = {a.payment_id: a.authorized_until for a in order.attempts if a.outcome is Outcome.SUCCEEDED}
+    refused = {
+        o.payment_id for o in order.operations if o.kind is OperationKind.CAPTURE and o.outcome is Outcome.DECLINED
+    }
+    return [
+        (payment, end - BEFORE_LAPSE)
+        for payment in _paying(order)
+        if (end := ends.get(payment.id)) and capturable(order, payment) and payment.id not in refused
+    ]
 
 
 def _paying(order: Order) -> list[Payment]:

@@ -160,6 +160,8 @@ def _requires_review(order: Order) -> bool:
 def _is_stuck(order: Order, operation: Operation) -> bool:
     """The PG declined to take or to give back what it holds, and nothing has made up for it since."""
     payment = order.payment(operation.payment_id)
+    if operation.orphan:
+        return operation.kind is not OperationKind.LOOKUP
     match operation.kind:
         case OperationKind.CAPTURE:
             return payment.capturable > 0 and order.balance is BalanceState.DUE

@@ -13,7 +13,7 @@ from uuid import UUID
 from domain.allocation import allocate, included_taxes
 from domain.errors import Flaw, Invalid, OutOfStock, TotalMismatch
 from domain.order import Discount, Order
-from domain.payment import Payment, PaymentRequest
+from domain.payment import INTERNAL_METHODS, Payment, PaymentRequest
 from domain.section import Item, NewId, Section
 from domain.states import OrderStatus, RequestStatus, SectionStatus, TenderStatus
 
@@ -73,11 +73,17 @@ class AskedDiscount:
 
 @dataclass(frozen=True, slots=True)
 class AskedPayment:
-    """A leg as asked; ``token`` stands for the instrument (cards), never card data."""
+    """A leg as asked; ``token`` stands for the instrument: a PG's token of a card, the hash of a gift card's code."""
 
     method: str
     amount: int
     token: str | None = None
+    instalments: int = 0
+    """Months; 0 or 1: at once."""
+    return_url: str | None = None
+    """Where the PG's page sends the customer back to."""
+    details: dict[str, str] | None = None
+    """What the customer gave beside the token, such as the ``bank`` of a deposit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +368,7 @@ def new_payments(
 ) -> list[Payment]:
     """Payments as asked, in the order of taking: our own value first, PGs after it (rule M2)."""
     start = len(order.payments)
-    inner_first = sorted(asked, key=lambda p: p.method != "points")
+    inner_first = sorted(asked, key=lambda p: _turn(p.method))
     return [
         Payment(
             id=new_id(),
@@ -373,10 +379,18 @@ def new_payments(
             amount=p.amount,
             token=p.token,
             status=TenderStatus.CREATED,
+            instalments=p.instalments,
+            return_url=p.return_url,
+            details=p.details,
             command_id=command_id,
         )
         for k, p in enumerate(inner_first)
     ]
+
+
+def _turn(method: str) -> int:
+    """Own value, then cards and transfers, a deposit last: it is issued once all else is there (M2, M3)."""
+    return 0 if method in INTERNAL_METHODS else 2 if method == "virtual_account" else 1
 
 
 def _shipping_tax(priced: Quote, section: int) -> int:

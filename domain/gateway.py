@@ -157,6 +157,8 @@ class Answer:
     action: Action | None = None
     decline: Decline | None = None
     issues: tuple[Issue, ...] = ()
+    final: bool = False
+    """For a lookup's ``not_executed``: nothing can come of the subject any more, its time at the PG is over."""
     authorized_until: datetime | None = None
     """When the PG lets go of what it holds, where it says so."""
     evidence: Evidence = field(default_factory=Evidence)
@@ -188,6 +190,8 @@ class Idempotency:
     ttl_seconds: int = 0
     body_compared: bool = False
     replays_errors: bool = False
+    marks_replays: bool = True
+    """False: a replayed answer cannot be told from the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +227,16 @@ class Capabilities:
     neutralize_window_seconds: int | None = None
     neutralize_undoes_capture: bool = True
     """False: neutralising releases what is only authorized; captured money needs a refund."""
+    neutralize_bars_late: bool = True
+    """False: what has not arrived yet cannot be neutralised; it is executed when it arrives."""
     refund_window_days: int | None = None
     expires_unconfirmed_after_seconds: int | None = None
     asynchronous: frozenset[OperationKind] = frozenset()
     cascades_after_decline: bool = True
     """False: the customer authenticated with this PG, another one cannot take over (failover scope)."""
+    refunds_sent_again: bool = False
+    """Without keys, and yet a refund that is sent twice is one effect: the PG knows it by a reference of its own."""
+    merchant_ref_unique: bool = True
+    """False: the PG charges again under a used ``merchant_ref`` if the key is another; the key alone protects."""
     settlement: bool = False
     webhooks: bool = False

@@ -157,6 +157,12 @@ class Order:
         changed: dict[str, Any] = {name: tuple(group.values()) for name, group in groups.items()}
         return replace(self, **changed)
 
+    def own(self, operation: Operation) -> bool:
+        """Our own ledger carries it out: own value moves, or store credit is given in place of money."""
+        if self.payment(operation.payment_id).internal:
+            return True
+        return any(g.id == operation.leg_id and g.destination == "store_credit" for g in self.legs)
+
     def section(self, number: int) -> Section:
         """Section by its number; refuses one that does not exist."""
         for section in self.sections:

@@ -1,10 +1,12 @@
 """Paying an open request (again): new payments for what no live payment covers yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from domain.checkout import AskedPayment, check_payments, new_payments
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, TotalMismatch
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, PaymentRequest
 from domain.taking import Moment, is_broken
@@ -29,6 +31,25 @@ def pay(
     if order.payment_mode == "atomic" and total < due:
         raise TotalMismatch(f"the payments add up to {total}, due is {due}", figures=figures)
     return order.put(*new_payments(order, request, asked, new_id=moment.new_id, command_id=command_id))
+
+
+def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment: Moment) -> Order:
+    """The customer is back from the PG's page: what was brought is kept and the PG is told, or asked.
+
+    A payment that waits for nobody is left as it is: a page that is reloaded brings the same again.
+    """
+    payment = next((p for p in order.payments if p.id == payment_id), None)
+    if payment is None:
+        raise Invalid("no such payment", flaws=[Flaw("/payment_id", "not_found", f"order {order.number} has no such")])
+    waiting = [
+        o
+        for o in order.operations
+        if o.payment_id == payment.id and o.kind is OperationKind.AUTHORIZE and o.outcome is Outcome.ACTION_REQUIRED
+    ]
+    if not waiting or ((payment.details or {}).items() >= brought.items() and waiting[0].completed_at):
+        return order
+    kept = replace(payment, details={**(payment.details or {}), **brought} or None)
+    return order.put(kept, *(replace(o, completed_at=moment.now) for o in waiting))
 
 
 def _open_request(order: Order, request_id: UUID | None) -> PaymentRequest:

@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.gateway import OperationKind, Outcome
 from domain.states import LegStatus, RefundStatus, RequestStatus, TenderStatus, move
 
-INTERNAL_METHODS = frozenset({"points"})
+INTERNAL_METHODS = frozenset({"points", "gift_card", "store_credit"})
 """Methods that are paid out of our own ledger, in one transaction: never unknown."""
 
 UNRESOLVED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
@@ -62,6 +62,14 @@ class Payment:
     decline_retry: str | None = None
     action_kind: str | None = None
     action_url: str | None = None
+    action_fields: dict[str, str] | None = None
+    """Of a deposit: ``bank``, ``account``, ``holder``."""
+    action_due_at: datetime | None = None
+    instalments: int = 0
+    return_url: str | None = None
+    """Where the PG sends the customer back to."""
+    details: dict[str, str] | None = None
+    """What the customer gave beside the token; see `domain.gateway.Call`."""
     command_id: UUID | None = None
 
     @property
@@ -104,6 +112,8 @@ class Attempt:
     reference: str | None = None
     decision: dict[str, Any] | None = None
     rule_version: int | None = None
+    authorized_until: datetime | None = None
+    """When the PG lets go of what it holds, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,12 @@ class Operation:
     resolved_at: datetime | None = None
     abandoning: bool = False
     """Its request is over: neutralize it instead of waiting for success."""
+    completed_at: datetime | None = None
+    """When the customer came back from the PG's page; sent again after that, with what was brought."""
+    sent_at: datetime | None = None
+    """When it was last sent, as far as an answer or its loss has told."""
+    orphan: bool = False
+    """About money on an attempt that was closed: no part of the payment's sums (R9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +193,10 @@ class RefundLine:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One PG refund of one payment. It counts against the balance from the moment it is reserved."""
+    """What of one payment goes back, counted against the balance from the moment it is reserved.
+
+    ``destination``: ``payment`` (its own PG or its own lots), or ``store_credit``, when the PG would not take it.
+    """
 
     id: UUID
     order_id: UUID
@@ -186,6 +205,7 @@ class Leg:
     position: int
     amount: int
     status: LegStatus
+    destination: str = "payment"
 
 
 def tender(payment: Payment, status: TenderStatus) -> Payment:

@@ -5,11 +5,12 @@ differs from what was asked makes the payment ``conflicted``; the fence stays cl
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.coverage import refold
 from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
 from domain.order import Order
+from domain.orphan import follow
 from domain.payment import (
     UNRESOLVED,
     Attempt,
@@ -22,6 +23,8 @@ from domain.resolution import Ask, overdue
 from domain.states import LegStatus, TenderStatus, move
 from domain.taking import Moment, open_attempt
 
+LONGEST_DEPOSIT = timedelta(days=5)
+"""Cards that are held beside a deposit let go after about seven days."""
 WAITING = {
     Outcome.PENDING: TenderStatus.PROCESSING,
     Outcome.ACTION_REQUIRED: TenderStatus.ACTION_REQUIRED,
@@ -34,8 +37,15 @@ def record(order: Order, asked: Ask, operation: Operation, answer: Answer, momen
     operation = order.operation(operation.id)
     if operation.outcome not in UNRESOLVED:
         return order
+    if asked is Ask.SEND:
+        operation = replace(operation, sent_at=moment.now)
+    if operation.orphan:
+        return follow(order, operation, answer, moment)
     operation = _resolved(operation, asked, answer, moment.now)
-    order = order.put(operation)
+    return _folded_in(order.put(operation), operation, answer, moment)
+
+
+def _folded_in(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
     match operation.kind:
         case OperationKind.AUTHORIZE:
             return _authorized(order, operation, answer, moment)
@@ -55,10 +65,8 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
     authorizing = operation.kind is OperationKind.AUTHORIZE
     if asked is Ask.NEUTRALIZE:
         outcome = Outcome.NOT_EXECUTED if outcome is Outcome.SUCCEEDED else Outcome.UNKNOWN
-    elif outcome is Outcome.NOT_EXECUTED and (asked is Ask.LOOKUP or known is not Outcome.INITIATED):
-        outcome = (
-            Outcome.UNKNOWN
-        )  # Not found may mean not yet, and this send proves nothing of the one before (R6, R7).
+    elif outcome is Outcome.NOT_EXECUTED and _proves_nothing(operation, asked, answer):
+        outcome = Outcome.UNKNOWN
     if answer.issues:
         outcome = Outcome.UNKNOWN
     if outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
@@ -76,9 +84,21 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
     )
 
 
+def _proves_nothing(operation: Operation, asked: Ask, answer: Answer) -> bool:
+    """Not found may mean not yet, and a send that was not executed proves nothing of the one before (R6, R7)."""
+    if asked is Ask.DECIDE or (asked is Ask.LOOKUP and answer.final):
+        return False
+    return asked is Ask.LOOKUP or operation.outcome is not Outcome.INITIATED
+
+
 def _authorized(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
     attempt, payment = order.attempt(operation.attempt_id), order.payment(operation.payment_id)
-    attempt = replace(attempt, outcome=operation.outcome, reference=answer.reference or attempt.reference)
+    attempt = replace(
+        attempt,
+        outcome=operation.outcome,
+        reference=answer.reference or attempt.reference,
+        authorized_until=answer.authorized_until or attempt.authorized_until,
+    )
     order = order.put(attempt)
     match operation.outcome:
         case Outcome.SUCCEEDED:
@@ -87,8 +107,34 @@ def _authorized(order: Order, operation: Operation, answer: Answer, moment: Mome
             return _released(order, payment, attempt, operation, answer.decline, moment)
         case waiting:
             if answer.action:
-                payment = replace(payment, action_kind=answer.action.kind, action_url=answer.action.url)
+                payment = replace(
+                    payment,
+                    action_kind=answer.action.kind,
+                    action_url=answer.action.url,
+                    action_fields=answer.action.fields or None,
+                    action_due_at=answer.action.due_at,
+                )
+                order = _wait_for_deposit(order, payment, moment)
+            payment = _reconciled(payment, answer)
             return order.put(tender(payment, _waiting_as(payment, operation, waiting, answer, moment)))
+
+
+def _reconciled(payment: Payment, answer: Answer) -> Payment:
+    """The PG says something else now, and what was asked: the conflict is over, the customer may go on."""
+    clear = not answer.issues and answer.outcome in {Outcome.PENDING, Outcome.ACTION_REQUIRED}
+    return tender(payment, TenderStatus.PROCESSING) if payment.status is TenderStatus.CONFLICTED and clear else payment
+
+
+def _wait_for_deposit(order: Order, payment: Payment, moment: Moment) -> Order:
+    """A deposit takes days: its request is open as long as the PG takes it, but no longer than holds live (M4)."""
+    if payment.action_kind != "deposit" or payment.action_due_at is None:
+        return order
+    request = order.request(payment.request_id)
+    until = min(payment.action_due_at, moment.now + LONGEST_DEPOSIT)
+    if request.due_at is None or request.due_at < until:
+        order = order.put(replace(request, due_at=until))
+    expires = order.expires_at
+    return replace(order, expires_at=until) if expires is not None and expires < until else order
 
 
 def _waiting_as(
@@ -99,14 +145,21 @@ def _waiting_as(
         return TenderStatus.MANUAL_REVIEW
     if answer.issues:
         return TenderStatus.CONFLICTED
-    keeps = payment.status in {TenderStatus.CONFLICTED, TenderStatus.MANUAL_REVIEW}
-    return payment.status if keeps else WAITING[outcome]
+    if payment.status in {TenderStatus.CONFLICTED, TenderStatus.MANUAL_REVIEW}:
+        return payment.status
+    deposits = outcome is Outcome.ACTION_REQUIRED and payment.action_kind == "deposit"
+    return TenderStatus.AWAITING_DEPOSIT if deposits else WAITING[outcome]
+
+
+def _acted(payment: Payment) -> Payment:
+    """Nothing is left for the customer to do."""
+    return replace(payment, action_kind=None, action_url=None, action_fields=None, action_due_at=None)
 
 
 def _held(order: Order, payment: Payment, operation: Operation) -> Order:
     captured = operation.amount if operation.capture_now else 0
     status = TenderStatus.CAPTURED if captured else TenderStatus.AUTHORIZED
-    payment = replace(payment, authorized=operation.amount, captured=captured, action_kind=None, action_url=None)
+    payment = replace(_acted(payment), authorized=operation.amount, captured=captured)
     return order.put(tender(payment, status))
 
 
@@ -114,7 +167,7 @@ def _released(
     order: Order, payment: Payment, attempt: Attempt, operation: Operation, decline: Decline | None, moment: Moment
 ) -> Order:
     """Provably no money moved: another account may be tried, unless the decline forbids it or the request is over."""
-    payment = replace(payment, action_kind=None, action_url=None)
+    payment = _acted(payment)
     if operation.abandoning:
         return order.put(tender(payment, TenderStatus.EXPIRED))
     if decline:

@@ -1,7 +1,8 @@
 """Giving money back: ceilings, the calculation, and its plan over the payments, reserved before any PG is called.
 
 Ceilings (domain rules 7): an item is refunded at most for what was paid for it, shipping once, a payment at most for
-what was captured. A leg that fails frees its reservation and is planned again over the others, then a person decides.
+what was captured. A leg that fails frees its reservation and is planned again: over the other payments, then as store
+credit, then a person decides. Own value goes back to where it came from and nowhere else (M8).
 """
 
 from collections.abc import Sequence
@@ -79,11 +80,25 @@ def plan(order: Order, refund: Refund, moment: Moment, *, returnable: int, wante
             f"{returnable} is to be given back, but only {refundable(order)} is captured and not yet refunded",
             figures={"requested": returnable, "refundable": refundable(order)},
         )
-    status = move(refund.status, RefundStatus.EXECUTING, what="refund")
-    order = order.put(replace(refund, status=status))
+    return _reserve(_execute(order, refund), refund, shares, moment)
+
+
+def _execute(order: Order, refund: Refund) -> Order:
+    return order.put(replace(refund, status=move(refund.status, RefundStatus.EXECUTING, what="refund")))
+
+
+def _reserve(
+    order: Order,
+    refund: Refund,
+    shares: Sequence[tuple[Payment, int]],
+    moment: Moment,
+    *,
+    destination: str = "payment",
+) -> Order:
     count = len([g for g in order.legs if g.refund_id == refund.id])
     for k, (payment, amount) in enumerate(shares):
-        leg = Leg(moment.new_id(), order.id, refund.id, payment.id, count + k, amount, LegStatus.RESERVED)
+        status = LegStatus.RESERVED
+        leg = Leg(moment.new_id(), order.id, refund.id, payment.id, count + k, amount, status, destination)
         reserved = replace(order.payment(payment.id), refund_pending=payment.refund_pending + amount)
         order = open_operation(
             order.put(leg, reserved),
@@ -116,10 +131,36 @@ def settle_refunds(order: Order, moment: Moment) -> Order:
             order = order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
             continue
         partly = replace(refund, status=move(refund.status, RefundStatus.PARTIALLY_EXECUTED, what="refund"))
-        order = order.put(partly)
-        if sum(amount for _, amount in by_policy(order, partly, missing)) == missing:
-            order = plan(order, partly, moment, returnable=missing)
+        order = _plan_again(order.put(partly), partly, missing, moment)
     return order
+
+
+def _plan_again(order: Order, refund: Refund, missing: int, moment: Moment) -> Order:
+    """What failed goes to other payments as far as they have room, the rest becomes store credit: all of it or none."""
+    failed = [g for g in order.legs if g.refund_id == refund.id and g.status is LegStatus.FAILED]
+    if any(order.payment(g.payment_id).internal for g in failed):
+        return order
+    shares = by_policy(order, refund, missing)
+    credited = _as_credit(order, failed, missing - sum(amount for _, amount in shares))
+    if sum(amount for _, amount in shares + credited) < missing:
+        return order
+    order = _reserve(_execute(order, refund), refund, shares, moment)
+    return _reserve(order, refund, credited, moment, destination="store_credit")
+
+
+def _as_credit(order: Order, failed: Sequence[Leg], amount: int) -> list[tuple[Payment, int]]:
+    """Money that PGs would not give back, the last taken first; nothing for a customer whom nobody knows."""
+    if not order.customer_id:
+        return []
+    given_up = {g.payment_id for g in failed if g.destination == "store_credit"}
+    tried = {g.payment_id for g in failed} - given_up
+    shares: list[tuple[Payment, int]] = []
+    for payment in sorted(order.payments, key=lambda p: -p.position):
+        share = min(amount, payment.refundable) if payment.id in tried else 0
+        if share:
+            shares.append((payment, share))
+            amount -= share
+    return shares
 
 
 def by_policy(order: Order, refund: Refund, amount: int) -> list[tuple[Payment, int]]:

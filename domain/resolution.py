@@ -4,21 +4,22 @@ An unknown authorization is replayed with the same key, looked up, and at last n
 Delays are seconds. The last step of a ladder repeats; `GIVE_UP_AFTER` hands it to a person, the fence still closed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from domain.gateway import Call, Capabilities, NeutralizeBy, OperationKind, Outcome
+from domain.gateway import Answer, Call, Capabilities, NeutralizeBy, OperationKind, Outcome
 from domain.order import Order
 from domain.payment import Operation, operation_key
 
 
 class Ask(StrEnum):
-    """How to ask: send (again, same key), look up, neutralize."""
+    """How an answer was had: sent (again, same key), looked up, neutralized, decided by a person."""
 
     SEND = "send"
     LOOKUP = "lookup"
     NEUTRALIZE = "neutralize"
+    DECIDE = "decide"
 
 
 UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
@@ -38,24 +39,53 @@ AGAIN_AFTER = (0, 2, 5)
 RETRY_LADDER: tuple[int, ...] = (1, 2, 5, 15, 60, 300)
 """Delays before a capture, void or refund that was provably not executed is sent again."""
 
+LOOK_WHILE_PAUSED = 300
+"""Seconds between looks whether an account that is paused has been resumed; resuming it ends the wait at once."""
+
+KEY_MARGIN = timedelta(hours=1)
+"""A key is not relied on for the last hour in which a PG promises to know it."""
+IN_FLIGHT = timedelta(seconds=60)
+"""Longer than a request of ours may be under way after its answer was given up."""
 GIVE_UP_AFTER = timedelta(days=3)
 """An operation without an end for so long needs a person; OPMS goes on asking all the same."""
 
 
+_KINDS = {Ask.LOOKUP: OperationKind.LOOKUP, Ask.NEUTRALIZE: OperationKind.NEUTRALIZE}
+
+
 @dataclass(frozen=True, slots=True)
 class DueCall:
-    """A call to make, and how many seconds to wait first."""
+    """A call to make, and how many seconds to wait first.
+
+    ``paused``: its account rests. It is not made after the wait; where the order stands is read again instead.
+    """
 
     call: Call
     delay_seconds: int
+    paused: bool = False
 
 
-def due_call(order: Order, operation: Operation, capabilities: Capabilities) -> DueCall:
-    """What to ask a PG next about an unresolved operation."""
-    delay, ask = _step(operation, capabilities)
+def due_call(
+    order: Order,
+    operation: Operation,
+    capabilities: Capabilities,
+    now: datetime,
+    *,
+    paused: frozenset[str] = frozenset(),
+) -> DueCall:
+    """What to ask a PG next about an unresolved operation; ``paused`` accounts are asked for nothing that can wait."""
+    if order.attempt(operation.attempt_id).account in paused and waits_for_resume(operation):
+        return DueCall(call_for(order, operation), LOOK_WHILE_PAUSED, paused=True)
+    delay, ask = _step(operation, capabilities, now)
     if operation.outcome is Outcome.INITIATED and not operation.tries:
         delay = max(delay, AGAIN_AFTER[min(_tried_here(order, operation), len(AGAIN_AFTER) - 1)])
     return DueCall(call_for(order, operation, ask), delay)
+
+
+def waits_for_resume(operation: Operation) -> bool:
+    """Captures, voids and refunds to be sent. For authorizations a customer waits; questions move nothing."""
+    moving = operation.kind in {OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND}
+    return moving and operation.outcome in {Outcome.INITIATED, Outcome.UNKNOWN}
 
 
 def _tried_here(order: Order, operation: Operation) -> int:
@@ -71,8 +101,9 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
     """The complete call for an operation; byte-identical on every send (R4)."""
     attempt = order.attempt(operation.attempt_id)
     payment = order.payment(operation.payment_id)
-    kind = {Ask.SEND: operation.kind, Ask.LOOKUP: OperationKind.LOOKUP, Ask.NEUTRALIZE: OperationKind.NEUTRALIZE}[ask]
-    asking = ask is not Ask.SEND
+    kind = _KINDS.get(ask, operation.kind)
+    asking = kind in {OperationKind.LOOKUP, OperationKind.NEUTRALIZE}
+    subject = authorization(order, operation) if operation.kind is OperationKind.LOOKUP else operation
     return Call(
         operation_id=operation.id,
         kind=kind,
@@ -86,12 +117,31 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
         token=payment.token,
         customer=order.customer_id,
         capture_now=operation.capture_now,
+        instalments=payment.instalments,
         description=f"Order {order.number}",
-        subject=operation.kind if asking else None,
-        subject_key=operation.key if asking else None,
-        subject_reference=operation.operation_ref if asking else None,
-        subject_sent_at=operation.initiated_at if asking else None,
+        return_url=payment.return_url,
+        details=payment.details or {},
+        subject=subject.kind if asking else None,
+        subject_key=subject.key if asking else None,
+        subject_reference=subject.operation_ref if asking else None,
+        subject_sent_at=subject.sent_at or subject.initiated_at if asking else None,
     )
+
+
+def authorization(order: Order, operation: Operation) -> Operation:
+    """The operation that opened the attempt of ``operation``."""
+    mine = (o for o in order.operations if o.attempt_id == operation.attempt_id)
+    return next(o for o in mine if o.kind is OperationKind.AUTHORIZE)
+
+
+def weighed(operation: Operation, answer: Answer, capabilities: Capabilities, now: datetime) -> Answer:
+    """A "not found" becomes final where the PG cannot be told to forget and its own time for late arrivals is over."""
+    after = capabilities.not_found_final_after_seconds
+    if answer.outcome is not Outcome.NOT_EXECUTED or after is None:
+        return answer
+    since = now - (operation.sent_at or operation.initiated_at)
+    over = since >= timedelta(seconds=after) + IN_FLIGHT
+    return replace(answer, final=True) if over and capabilities.neutralize_by is NeutralizeBy.NONE else answer
 
 
 def overdue(operation: Operation, now: datetime) -> bool:
@@ -99,17 +149,33 @@ def overdue(operation: Operation, now: datetime) -> bool:
     return operation.outcome is Outcome.UNKNOWN and now - operation.initiated_at > GIVE_UP_AFTER
 
 
-def _step(operation: Operation, capabilities: Capabilities) -> tuple[int, Ask]:
+def _is_to_complete(operation: Operation) -> bool:
+    """The customer is back from the PG's page with what it gave, and the PG has not been told yet."""
+    back, sent = operation.completed_at, operation.sent_at
+    return back is not None and (sent is None or sent <= back)
+
+
+def _may_be_sent_again(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
+    """Whether the PG still knows the key, so that the same call is the same effect; a forgotten one would be another."""
+    if operation.kind is OperationKind.REFUND and capabilities.refunds_sent_again:
+        return True
+    kept = timedelta(seconds=capabilities.idempotency.ttl_seconds)
+    return now - operation.initiated_at < kept - KEY_MARGIN
+
+
+def _step(operation: Operation, capabilities: Capabilities, now: datetime) -> tuple[int, Ask]:
     authorizing = operation.kind is OperationKind.AUTHORIZE
     can_neutralize = authorizing and capabilities.neutralize_by is not NeutralizeBy.NONE
     if operation.abandoning and can_neutralize:
         return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], Ask.NEUTRALIZE
+    if _is_to_complete(operation):
+        return 0, Ask.SEND
     if operation.outcome is Outcome.INITIATED:
         return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.outcome is not Outcome.UNKNOWN:
         return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
     delay, ask = UNKNOWN_LADDER[min(max(operation.tries, 1), len(UNKNOWN_LADDER)) - 1]
-    replay = Ask.SEND if capabilities.idempotency.ttl_seconds else Ask.LOOKUP
+    replay = Ask.SEND if _may_be_sent_again(operation, capabilities, now) else Ask.LOOKUP
     if not authorizing:
         return delay, replay  # What must happen is asked for again with its key: at most one effect, at last one.
     if ask is Ask.SEND or (ask is Ask.NEUTRALIZE and not can_neutralize):

@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from domain.errors import Flaw, Invalid, NoGatewayEligible
 from domain.gateway import MethodLimit
+from domain.health import CircuitState, Condition
 
 CLIP_PAYMENTS = 20
 """How many payments waiting accounts may catch up together: 2 points of 1 000 after an outage (gateways page, 10)."""
@@ -46,13 +47,19 @@ class Reason(StrEnum):
     PAUSED = "paused"
     EXCLUDED = "excluded"
     NO_MANUAL_CAPTURE = "no_manual_capture"
+    NO_SEVERAL_CAPTURES = "no_several_captures"
     METHOD_NOT_OFFERED = "method_not_offered"
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     AMOUNT_OUTSIDE_LIMITS = "amount_outside_limits"
+    INSTALMENTS_NOT_OFFERED = "instalments_not_offered"
     CONSTRAINED = "constrained"
+    PROBED = "probed"
+    """Its circuit is half-open and another payment is finding out whether it works."""
+    CIRCUIT_OPEN = "circuit_open"
 
 
 _WITHOUT_SHARE = frozenset({Reason.UNKNOWN_ACCOUNT, Reason.DISABLED})
+_SICK = frozenset({Reason.PROBED, Reason.CIRCUIT_OPEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,8 @@ class Constraint:
     currencies: tuple[str, ...] = ()
     min_amount: int | None = None
     max_amount: int | None = None
+    max_instalments: int | None = None
+    """Months; 0 or 1: only at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +96,16 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """One PG account of the store. Disabled: no share. Paused (a person, an open circuit): its share later."""
+    """One PG account of the store. Disabled: no share. Paused by a person or by its circuit: its share later."""
 
     account: str
     enabled: bool
     paused: bool
     limits: tuple[MethodLimit, ...]
     manual_capture: bool
+    several_captures: bool = True
+    conditions: tuple[Condition, ...] = ()
+    """Of its circuits that are not closed, by method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +117,22 @@ class Candidate:
     reason: str
     weight: int
     deficit: int
+    circuit: str = CircuitState.CLOSED.value
+    failures: int = 0
+    """Of its last calls, where the circuit is not closed."""
+
+    @property
+    def shares(self) -> bool:
+        """It has a weight and is there to get its share, now or later."""
+        return bool(self.weight) and self.reason not in _WITHOUT_SHARE
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Who takes the payment and why; stored for audit. ``sequence`` 1 is the first choice, 2 the one after it, ...
 
-    ``reason``: ``largest_deficit``, ``highest_priority``, ``only_eligible`` or ``fallback``.
+    ``reason``: ``largest_deficit``, ``highest_priority``, ``only_eligible``, ``fallback``, or ``least_bad`` when every
+    circuit is open. ``circuit`` is the chosen account's: not closed means that this payment is a probe.
     """
 
     account: str
@@ -120,17 +141,27 @@ class Decision:
     reason: str
     sequence: int
     candidates: tuple[Candidate, ...]
+    circuit: str = CircuitState.CLOSED.value
 
 
 @dataclass(frozen=True, slots=True)
-class _Payment:
-    """What has to be taken."""
+class Wanted:
+    """What has to be taken: ``amount`` in minor units, by ``method``, at none of the ``excluded`` accounts.
+
+    ``manual_capture``: held first. ``several_captures``: taken in parts, as goods leave.
+    """
 
     method: str
     currency: str
     amount: int
-    excluded: frozenset[str]
-    manual_capture: bool
+    excluded: frozenset[str] = frozenset()
+    manual_capture: bool = False
+    several_captures: bool = False
+    instalments: int = 0
+
+    def units(self, rule: Rule) -> int:
+        """How much of what the rule counts."""
+        return self.amount if rule.by == Measure.AMOUNT else 1
 
 
 def validate_rule(rule: Rule, known_accounts: Collection[str]) -> None:
@@ -172,33 +203,43 @@ def _flaws_of_figures(rule: Rule) -> Iterator[Flaw]:
         low, high = each.min_amount or 0, each.max_amount
         if low < 0 or (high is not None and high < low):
             yield Flaw(f"/constraints/{place}", "empty_range", "no amount lies between min_amount and max_amount")
+        if each.max_instalments is not None and each.max_instalments < 0:
+            yield Flaw(f"/constraints/{place}/max_instalments", "too_small", "months are zero or more")
 
 
-def choose(  # noqa: PLR0913 - the payment is named field by field, as its callers have it
+def choose(
     rule: Rule,
     accounts: Sequence[AccountState],
     deficits: Mapping[str, int],
+    wanted: Wanted,
     *,
-    method: str,
-    currency: str,
-    amount: int,
-    excluded: frozenset[str] = frozenset(),
-    manual_capture: bool = False,
     clip: int = CLIP_PAYMENTS,
 ) -> tuple[Decision, dict[str, int]]:
-    """The account for one payment, and the deficits to store with the decision, in one transaction.
+    """The account for one payment, and the deficits after it. The reference for `activities.selector`, which does it.
 
     ``deficits`` start at zero with every rule version. ``clip`` is in what the rule counts: payments, or minor units
     (see `clip_of`). A payment that no weighted account can take changes no deficit. Raises `NoGatewayEligible`.
     """
-    payment = _Payment(method, currency, amount, excluded, manual_capture)
-    units = amount if rule.by == Measure.AMOUNT else 1
-    candidates = _weigh(rule, {state.account: state for state in accounts}, deficits, payment, units=units)
-    chosen, why = _pick(rule, candidates)
-    decision = Decision(chosen.account, rule.version, str(rule.strategy), why, len(excluded) + 1, candidates)
-    if rule.strategy != Strategy.RATIO or not chosen.weight:
+    candidates = weigh(rule, accounts, deficits, wanted)
+    among, why = contenders(rule, candidates)
+    chosen = pick(rule, among)
+    decision = decision_of(rule, candidates, chosen, why, wanted)
+    if not counts(rule, chosen):
         return decision, dict(deficits)
-    return decision, {**deficits, **_settle(candidates, chosen, units=units, clip=clip)}
+    sharing = [each for each in candidates if each.shares]
+    waiting = [each for each in sharing if each not in among]
+    return decision, {**deficits, **_settle(sharing, waiting, chosen, units=wanted.units(rule), clip=clip)}
+
+
+def counts(rule: Rule, chosen: Candidate) -> bool:
+    """Whether the choice moves deficits: by a ratio, and not by its fallback."""
+    return rule.strategy == Strategy.RATIO and chosen.weight > 0
+
+
+def decision_of(rule: Rule, candidates: tuple[Candidate, ...], chosen: Candidate, why: str, wanted: Wanted) -> Decision:
+    """The choice with all that explains it."""
+    sequence = len(wanted.excluded) + 1
+    return Decision(chosen.account, rule.version, str(rule.strategy), why, sequence, candidates, chosen.circuit)
 
 
 def clip_of(rule: Rule, *, mean_amount: int) -> int:
@@ -209,76 +250,121 @@ def clip_of(rule: Rule, *, mean_amount: int) -> int:
     return CLIP_PAYMENTS * mean_amount if rule.by == Measure.AMOUNT else CLIP_PAYMENTS
 
 
-def _weigh(
-    rule: Rule, states: Mapping[str, AccountState], deficits: Mapping[str, int], payment: _Payment, *, units: int
+def weigh(
+    rule: Rule, accounts: Sequence[AccountState], deficits: Mapping[str, int], wanted: Wanted
 ) -> tuple[Candidate, ...]:
     """Every account of the rule, in its order, with its deficit after this payment's credit."""
-    weights = dict(rule.weights)
+    weights, states = dict(rule.weights), {state.account: state for state in accounts}
     candidates = []
     for account in dict.fromkeys((*weights, *rule.fallback)):
-        reason = _judge(rule, states.get(account), account, payment)
+        state = states.get(account)
+        reason = _judge(rule, state, account, wanted)
+        condition = _condition(state, wanted.method)
         weight = weights.get(account, 0)
-        credit = weight * units if rule.strategy == Strategy.RATIO and reason not in _WITHOUT_SHARE else 0
-        deficit = deficits.get(account, 0) + credit
-        candidates.append(Candidate(account, reason is Reason.ELIGIBLE, reason.value, weight, deficit))
+        credit = weight * wanted.units(rule) if rule.strategy == Strategy.RATIO and reason not in _WITHOUT_SHARE else 0
+        candidates.append(
+            Candidate(
+                account=account,
+                eligible=reason is Reason.ELIGIBLE,
+                reason=reason.value,
+                weight=weight,
+                deficit=deficits.get(account, 0) + credit,
+                circuit=condition.state.value if condition else CircuitState.CLOSED.value,
+                failures=condition.failures if condition else 0,
+            )
+        )
     return tuple(candidates)
 
 
-def _judge(rule: Rule, state: AccountState | None, account: str, payment: _Payment) -> Reason:
-    """The first thing that keeps ``account`` from this payment."""
+def _judge(rule: Rule, state: AccountState | None, account: str, wanted: Wanted) -> Reason:
+    """The first thing that keeps ``account`` from this payment; its circuit comes last."""
     if state is None:
         return Reason.UNKNOWN_ACCOUNT
-    methods = [limit for limit in state.limits if limit.method == payment.method]
-    limits = [limit for limit in methods if limit.currency == payment.currency]
+    methods = [limit for limit in state.limits if limit.method == wanted.method]
+    limits = [limit for limit in methods if limit.currency == wanted.currency]
+    within = [limit for limit in limits if limit.minimum <= wanted.amount <= limit.maximum]
     constraints = [constraint for constraint in rule.constraints if constraint.account == account]
+    condition = _condition(state, wanted.method)
     obstacles = {
         Reason.DISABLED: not state.enabled,
         Reason.PAUSED: state.paused,
-        Reason.EXCLUDED: account in payment.excluded,
-        Reason.NO_MANUAL_CAPTURE: payment.manual_capture and not state.manual_capture,
+        Reason.EXCLUDED: account in wanted.excluded,
+        Reason.NO_MANUAL_CAPTURE: wanted.manual_capture and not state.manual_capture,
+        Reason.NO_SEVERAL_CAPTURES: wanted.several_captures and not state.several_captures,
         Reason.METHOD_NOT_OFFERED: not methods,
         Reason.CURRENCY_NOT_OFFERED: not limits,
-        Reason.AMOUNT_OUTSIDE_LIMITS: not any(limit.minimum <= payment.amount <= limit.maximum for limit in limits),
-        Reason.CONSTRAINED: bool(constraints) and not any(_permits(constraint, payment) for constraint in constraints),
+        Reason.AMOUNT_OUTSIDE_LIMITS: not within,
+        Reason.INSTALMENTS_NOT_OFFERED: wanted.instalments > 1 and not any(_in_parts(each, wanted) for each in within),
+        Reason.CONSTRAINED: bool(constraints) and not any(_permits(constraint, wanted) for constraint in constraints),
+        Reason.PROBED: condition is not None and condition.state is CircuitState.HALF_OPEN and not condition.may_probe,
+        Reason.CIRCUIT_OPEN: condition is not None and condition.state is CircuitState.OPEN,
     }
     return next((reason for reason, stands in obstacles.items() if stands), Reason.ELIGIBLE)
 
 
-def _permits(constraint: Constraint, payment: _Payment) -> bool:
+def _condition(state: AccountState | None, method: str) -> Condition | None:
+    return next((each for each in state.conditions if each.method == method), None) if state else None
+
+
+def _in_parts(limit: MethodLimit, wanted: Wanted) -> bool:
+    """Whether the PG's contract lets the customer pay in so many months."""
+    return wanted.instalments <= limit.max_instalments and wanted.amount >= limit.instalments_from
+
+
+def _permits(constraint: Constraint, wanted: Wanted) -> bool:
     """Whether the rule's constraint lets this payment through."""
     return (
-        (not constraint.methods or payment.method in constraint.methods)
-        and (not constraint.currencies or payment.currency in constraint.currencies)
-        and (constraint.min_amount is None or payment.amount >= constraint.min_amount)
-        and (constraint.max_amount is None or payment.amount <= constraint.max_amount)
+        (not constraint.methods or wanted.method in constraint.methods)
+        and (not constraint.currencies or wanted.currency in constraint.currencies)
+        and (constraint.min_amount is None or wanted.amount >= constraint.min_amount)
+        and (constraint.max_amount is None or wanted.amount <= constraint.max_amount)
+        and (constraint.max_instalments is None or wanted.instalments <= max(constraint.max_instalments, 1))
     )
 
 
-def _pick(rule: Rule, candidates: Sequence[Candidate]) -> tuple[Candidate, str]:
-    """The candidate by the rule's strategy, else by its fallback order, and why."""
-    able = [candidate for candidate in candidates if candidate.eligible]
-    weighted = [candidate for candidate in able if candidate.weight]
-    if len(weighted) == 1:
-        return weighted[0], "only_eligible"
-    if weighted and rule.strategy == Strategy.RATIO:
-        return max(weighted, key=lambda candidate: candidate.deficit), "largest_deficit"
+def contenders(rule: Rule, candidates: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], str]:
+    """Those among whom the strategy chooses, and why: by weight, else the fallback, else the least bad.
+
+    They all have a weight, or there is one without. Raises `NoGatewayEligible`.
+    """
+    able = [each for each in candidates if each.eligible]
+    weighted = tuple(each for each in able if each.weight)
     if weighted:
-        return max(weighted, key=lambda candidate: candidate.weight), "highest_priority"
+        by_strategy = "largest_deficit" if rule.strategy == Strategy.RATIO else "highest_priority"
+        return weighted, "only_eligible" if len(weighted) == 1 else by_strategy
     for account in rule.fallback:
-        for candidate in able:
-            if candidate.account == account:
-                return candidate, "fallback"
-    refusals = [{"account": candidate.account, "reason": candidate.reason} for candidate in candidates]
-    raise NoGatewayEligible("no PG account of the rule can take this payment", figures={"candidates": refusals})
+        for each in able:
+            if each.account == account:
+                return (each,), "fallback"
+    return _least_bad(rule, candidates), "least_bad"
 
 
-def _settle(candidates: Sequence[Candidate], chosen: Candidate, *, units: int, clip: int) -> dict[str, int]:
+def _least_bad(rule: Rule, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Of those whom only their circuit keeps away, the ones that failed least: a try is better than no payment."""
+    sick = [each for each in candidates if each.reason in _SICK and (each.weight or each.account in rule.fallback)]
+    if not sick:
+        refusals = [{"account": candidate.account, "reason": candidate.reason} for candidate in candidates]
+        raise NoGatewayEligible("no PG account of the rule can take this payment", figures={"candidates": refusals})
+    fewest = min((each.failures, not each.weight) for each in sick)
+    least = tuple(each for each in sick if (each.failures, not each.weight) == fewest)
+    return least if least[0].weight else least[:1]
+
+
+def pick(rule: Rule, among: Sequence[Candidate]) -> Candidate:
+    """The contender with the largest deficit, or weight; the first in the rule's order if several have it."""
+    if rule.strategy == Strategy.RATIO:
+        return max(among, key=lambda candidate: candidate.deficit)
+    return max(among, key=lambda candidate: candidate.weight)
+
+
+def _settle(
+    sharing: Sequence[Candidate], waiting: Sequence[Candidate], chosen: Candidate, *, units: int, clip: int
+) -> dict[str, int]:
     """The deficits after the payment: credits given, except to those who have waited too long, and paid by the chosen.
 
     Among the accounts that share, the sum of the deficits never changes.
     """
-    sharing = [each for each in candidates if each.weight and each.reason not in _WITHOUT_SHARE]
-    waiting = sorted((each for each in sharing if not each.eligible), key=lambda each: -each.deficit)
+    waiting = sorted(waiting, key=lambda each: -each.deficit)
     ends = range(1, len(waiting) + 1)
     too_long = max((end for end in ends if _exceeds(waiting[:end], sharing, units=units, clip=clip)), default=0)
     credited = [each for each in sharing if each not in waiting[:too_long]]

@@ -62,11 +62,16 @@ Route = Callable[[Payment, frozenset[str]], Routed]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a rule needs from outside: the time, fresh ids (UUIDv7) and the router."""
+    """What a rule needs from outside: the time, fresh ids (UUIDv7) and the router.
+
+    ``cascades``: whether another account may try after a decline at this one. Not where the customer has authenticated
+    with that PG: nobody else can take over (failover scope).
+    """
 
     now: datetime
     new_id: NewId
     route: Route
+    cascades: Callable[[str], bool] = lambda _account: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now:
     tried = [a for a in order.attempts if a.payment_id == payment.id]
     if any(a.outcome not in RELEASED_OUTCOMES for a in tried):
         return order
+    if any(a.outcome is Outcome.DECLINED and not moment.cascades(a.account) for a in tried):
+        return order.put(tender(payment, TenderStatus.DECLINED))
     try:
         routed = _route(payment, tried, moment)
     except NoGatewayEligible as no:
@@ -205,7 +212,8 @@ def open_operation(
 
 def unresolved(order: Order, payment: Payment, *kinds: OperationKind) -> list[Operation]:
     """Operations of these kinds on a payment whose end is not known; they count as if they will happen."""
-    return [o for o in order.operations if o.payment_id == payment.id and o.kind in kinds and o.outcome in UNRESOLVED]
+    mine = (o for o in order.operations if o.payment_id == payment.id and not o.orphan)
+    return [o for o in mine if o.kind in kinds and o.outcome in UNRESOLVED]
 
 
 def capturable(order: Order, payment: Payment) -> int:
@@ -301,8 +309,9 @@ def _release(order: Order, payment: Payment, moment: Moment) -> Order:
 def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
     """The PG has said no before: asking for ever would change nothing, a person must look."""
     return any(
-        o.payment_id == payment.id and o.kind is kind and o.outcome is Outcome.DECLINED and o.leg_id is None
+        o.kind is kind and o.outcome is Outcome.DECLINED and o.leg_id is None
         for o in order.operations
+        if o.payment_id == payment.id and not o.orphan
     )
 
 

@@ -5,13 +5,13 @@ retries nothing by itself (attempts must be visible to Temporal) and raises only
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
-from domain.gateway import Answer, Call, Capabilities, OperationKind
+from domain.gateway import Answer, Call, Capabilities, OperationKind, Outcome
 
 
 class MisconfiguredGateway(Exception):
@@ -53,6 +53,19 @@ class WebhookEvent:
     reference: str | None
     merchant_ref: str | None
     occurred_at: datetime | None
+    outcome: Outcome | None = None
+    """Of the operation, where the event states it: evidence for a PG that has no lookup."""
+    amount: int | None = None
+    """Minor units of ``currency``."""
+    currency: str | None = None
+    operation_ref: str | None = None
+    """The PG's own id of the operation, where it is another than the payment's ``reference``."""
+    operation_mark: str | None = None
+    """What came back of the operation's key, where the PG takes a reference for each operation."""
+    reason: str | None = None
+    """The PG's words: of a refusal, or where a report lies. Never of a success: that may be about the card."""
+    secret: str | None = field(default=None, repr=False)
+    """What an unsigned event brings to be compared with what the PG gave for this payment (Toss DEPOSIT_CALLBACK)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,10 @@ class WebhookBatch:
 
 @dataclass(frozen=True, slots=True)
 class SettlementLine:
-    """One line of what a PG says it has settled. Amounts in minor units of ``currency``."""
+    """One line of what a PG says it has settled. Amounts in minor units of ``currency``; what leaves us is negative.
+
+    ``kind``: a word of `domain.reconciliation.LineKind`, or the PG's own where none fits. A fee is positive.
+    """
 
     account: str
     line_id: str
@@ -82,6 +98,23 @@ class SettlementLine:
     currency: str
     occurred_at: datetime
     paid_on: date | None
+    payout_ref: str | None = None
+    """The PG's name of the credit at the bank that this line is a part of."""
+
+
+class UnreadableSettlement(Exception):
+    """A settlement file is not what this PG writes; the message names the line. Nothing of it may be taken."""
+
+
+@runtime_checkable
+class SettlementFile(Protocol):
+    """What a gateway offers beside `Gateway` when its PG settles by files that people upload. Pure."""
+
+    def read_settlement_file(self, lines: Iterable[str]) -> Iterator[SettlementLine]:
+        """The lines of a file, as they come: columns by their headers, never by position.
+
+        Raises `UnreadableSettlement` for a column that is missing, a line that is cut or cannot be read.
+        """
 
 
 class Gateway(ABC):
@@ -146,4 +179,7 @@ class Gateway(ABC):
 
 
 class WebhookRefused(Exception):
-    """The body is not what this PG would send: unsigned, forged, malformed or too large."""
+    """The body is not what this PG would send: unsigned, forged, malformed or too large.
+
+    The message names the rule that was broken and quotes nothing of the body: it is logged.
+    """

@@ -3,21 +3,24 @@
 The table (transport event -> outcome) lives here once. Nothing is retried: attempts must be visible to Temporal.
 """
 
+import codecs
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from domain.gateway import Answer, Evidence, OperationKind, Outcome
-from gateways.gateway import MisconfiguredGateway
+from gateways.gateway import GatewayUnavailable, MisconfiguredGateway
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _MISADDRESSED = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 _ABOUT_ANOTHER = frozenset({OperationKind.LOOKUP, OperationKind.NEUTRALIZE})
 _SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_LONGEST_LINE = 1_048_576
+"""Characters of a downloaded line."""
 _KEEPALIVE_SECONDS = 20.0
 """Shorter than any PG's: a reused connection that the PG is closing would cost an UNKNOWN."""
 
@@ -86,10 +89,12 @@ class Transport:
         *,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        listing: str | None = None,
     ) -> Reply | Answer:
         """Send once. A `Reply` is the PG speaking; an `Answer` is all that can be known without its words.
 
-        ``path`` starts with a slash and is already quoted. Raises `MisconfiguredGateway` for an address that cannot
+        ``path`` starts with a slash and is already quoted. A PG that answers with a bare JSON array is read as an
+        object whose field ``listing`` is the array. Raises `MisconfiguredGateway` for an address that cannot
         be called and for a 401, 403 or 404 without a JSON object.
         """
         try:
@@ -107,7 +112,37 @@ class Transport:
             return not_executed(kind, detail=type(error).__name__)
         except httpx.RequestError as error:
             return _unknown(Evidence(detail=type(error).__name__))
-        return _read(kind, response)
+        return _read(kind, response, listing)
+
+    async def lines(self, path: str) -> AsyncGenerator[str, None]:
+        """A text that a PG offers for download, line by line with their line breaks, as they come (UTF-8).
+
+        ``path`` as for `send`. Raises `GatewayUnavailable` for anything but a whole 200, `MisconfiguredGateway` for
+        refused credentials; what was read before that was no whole text.
+        """
+        decode = codecs.getincrementaldecoder("utf-8")().decode
+        rest = ""
+        try:
+            async with self._client.stream(
+                "GET", self._base_url + path, headers=self._headers, timeout=self._timeout, follow_redirects=False
+            ) as response:
+                if response.status_code in {401, 403}:
+                    raise MisconfiguredGateway(f"the gateway answered a download with {response.status_code}")
+                if response.status_code != 200:
+                    raise GatewayUnavailable(f"the gateway answered a download with {response.status_code}")
+                async for chunk in response.aiter_bytes():
+                    *whole, rest = (rest + decode(chunk)).split("\n")
+                    if len(rest) > _LONGEST_LINE:
+                        raise GatewayUnavailable("the download is no text of lines")
+                    for line in whole:
+                        yield line + "\n"
+                rest += decode(b"", True)  # noqa: FBT003 - the codec's own signature: no more bytes
+        except _MISADDRESSED as error:
+            raise MisconfiguredGateway(f"the gateway's address cannot be called: {type(error).__name__}") from error
+        except (httpx.RequestError, UnicodeDecodeError) as error:
+            raise GatewayUnavailable(f"the download broke off: {type(error).__name__}") from error
+        if rest:
+            yield rest
 
     async def close(self) -> None:
         """Release the connections that this transport opened itself."""
@@ -136,7 +171,7 @@ def malformed(reply: Reply, detail: str) -> Answer:
     return _unknown(reply.evidence(detail))
 
 
-def _read(kind: OperationKind, response: httpx.Response) -> Reply | Answer:
+def _read(kind: OperationKind, response: httpx.Response, listing: str | None) -> Reply | Answer:
     """Tell a PG's words from noise."""
     seen = Evidence(http_status=response.status_code, request_id=response.headers.get("request-id"))
     if response.is_server_error or not (response.is_success or response.is_client_error):
@@ -145,6 +180,8 @@ def _read(kind: OperationKind, response: httpx.Response) -> Reply | Answer:
         body = json.loads(response.content)
     except (ValueError, RecursionError):
         body = None
+    if isinstance(body, list) and listing is not None:
+        body = {listing: body}
     if isinstance(body, dict):
         return Reply(kind, response.status_code, body, response.headers)
     if response.status_code in {401, 403, 404}:

@@ -4,21 +4,31 @@ from models.catalog import Sku, SkuOption, Stock
 from models.command import CommandRow, IdempotencyRow
 from models.order import ChangeRow, DiscountRow, OrderRow
 from models.payment import AllocationRow, AttemptRow, OperationRow, PaymentRequestRow, PaymentRow
+from models.reconciliation import (
+    BankCredit,
+    ReconciliationCase,
+    SettlementFileChunk,
+    SettlementImport,
+    SettlementLineRow,
+)
 from models.refund import RefundLegRow, RefundLineRow, RefundRow
-from models.routing import GatewayAccount, RoutingRule, RoutingState, RoutingWeight
+from models.routing import GatewayAccount, GatewayHealth, RoutingRule, RoutingState, RoutingWeight
 from models.section import HoldRow, ItemRow, SectionRow, ShipmentItemRow, ShipmentRow
 from models.store import ApiKey, Store
 from models.timeline import TimelineRow
-from models.value import ValueAccount, ValueEntry
+from models.value import ValueEntry, ValueHold, ValueLot
+from models.webhook import WebhookEventRow
 
 __all__ = [
     "AllocationRow",
     "ApiKey",
     "AttemptRow",
+    "BankCredit",
     "ChangeRow",
     "CommandRow",
     "DiscountRow",
     "GatewayAccount",
+    "GatewayHealth",
     "HoldRow",
     "IdempotencyRow",
     "ItemRow",
@@ -26,6 +36,7 @@ __all__ = [
     "OrderRow",
     "PaymentRequestRow",
     "PaymentRow",
+    "ReconciliationCase",
     "RefundLegRow",
     "RefundLineRow",
     "RefundRow",
@@ -33,6 +44,9 @@ __all__ = [
     "RoutingState",
     "RoutingWeight",
     "SectionRow",
+    "SettlementFileChunk",
+    "SettlementImport",
+    "SettlementLineRow",
     "ShipmentItemRow",
     "ShipmentRow",
     "Sku",
@@ -40,6 +54,8 @@ __all__ = [
     "Stock",
     "Store",
     "TimelineRow",
-    "ValueAccount",
     "ValueEntry",
+    "ValueHold",
+    "ValueLot",
+    "WebhookEventRow",
 ]

@@ -5,6 +5,9 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+SELECTING = 3
+"""Connections of one process for choices by ratio; more would only wait for the same row."""
+
 
 def _engine(url: str, *, size: int, settings: dict[str, str], autocommit: bool) -> AsyncEngine:
     return create_async_engine(
@@ -33,6 +36,9 @@ class Database:
         planned_once = shared | {"plan_cache_mode": "force_generic_plan"}
         self._writing = _engine(url, size=size, settings=planned_once, autocommit=False)
         self._single = self._writing.execution_options(isolation_level="AUTOCOMMIT")
+        # What may be lost in a power cut waits for no disk: a choice is a little ratio, never money.
+        hasty = planned_once | {"synchronous_commit": "off"}
+        self._selecting = _engine(url, size=min(size, SELECTING), settings=hasty, autocommit=True)
         read_only = shared | {"default_transaction_read_only": "on"}
         self._reading = _engine(url, size=size, settings=read_only, autocommit=True)
 
@@ -49,6 +55,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def selecting(self) -> AsyncIterator[AsyncConnection]:
+        """For one short statement that commits at once, without waiting for the disk, inside somebody's transaction.
+
+        These connections are few and apart: whoever has one waits for no other, so transactions that wait for one
+        cannot block each other.
+        """
+        async with self._selecting.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which Postgres refuses every write."""
         async with self._reading.connect() as connection:
@@ -57,4 +73,5 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._writing.dispose()
+        await self._selecting.dispose()
         await self._reading.dispose()

@@ -63,6 +63,11 @@ class PaymentRow(SQLModel, table=True):
     decline_retry: str | None
     action_kind: str | None
     action_url: str | None
+    action_fields: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
+    action_due_at: datetime | None = maybe_moment()
+    instalments: int
+    return_url: str | None
+    details: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
     command_id: UUID | None = None
 
 
@@ -80,6 +85,7 @@ class AttemptRow(SQLModel, table=True):
             postgresql_where=text("outcome NOT IN ('declined', 'not_executed')"),
         ),
         Index("ix_attempt_account", "account", text("created_at DESC")),
+        Index("ix_attempt_reference", "reference", postgresql_where=text("reference IS NOT NULL")),
     )
     id: UUID = key()
     order_id: UUID = reference("orders.id")
@@ -92,6 +98,7 @@ class AttemptRow(SQLModel, table=True):
     reference: str | None
     decision: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
     rule_version: int | None
+    authorized_until: datetime | None = maybe_moment()
 
 
 class OperationRow(SQLModel, table=True):
@@ -108,6 +115,8 @@ class OperationRow(SQLModel, table=True):
             "initiated_at",
             postgresql_where=text("outcome IN ('initiated', 'pending', 'action_required', 'unknown')"),
         ),
+        Index("ix_operation_operation_ref", "operation_ref", postgresql_where=text("operation_ref IS NOT NULL")),
+        Index("ix_operation_initiated", "initiated_at", postgresql_using="brin"),
     )
     id: UUID = key()
     order_id: UUID = reference("orders.id")
@@ -127,6 +136,9 @@ class OperationRow(SQLModel, table=True):
     command_id: UUID | None = None
     resolved_at: datetime | None = maybe_moment()
     abandoning: bool
+    completed_at: datetime | None = maybe_moment()
+    sent_at: datetime | None = maybe_moment()
+    orphan: bool
 
 
 class AllocationRow(SQLModel, table=True):

@@ -46,10 +46,14 @@ class RefundLineRow(SQLModel, table=True):
 
 
 class RefundLegRow(SQLModel, table=True):
-    """One PG refund of one payment."""
+    """What goes back of one payment: by its PG, or as store credit."""
 
     __tablename__ = "refund_leg"
-    __table_args__ = (one_of("status", LegStatus), check("amount_positive", "amount > 0"))
+    __table_args__ = (
+        one_of("status", LegStatus),
+        check("destination_known", "destination IN ('payment', 'store_credit')"),
+        check("amount_positive", "amount > 0"),
+    )
     id: UUID = key()
     order_id: UUID = reference("orders.id")
     refund_id: UUID = reference("refund.id")
@@ -57,3 +61,4 @@ class RefundLegRow(SQLModel, table=True):
     position: int
     amount: int = minor()
     status: str
+    destination: str

@@ -12,10 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import NoGatewayEligible, Rejected
 from domain.gateway import MethodLimit
-from domain.routing import AccountState, Constraint, Rule, choose, clip_of
+from domain.health import Circuit
+from domain.routing import AccountState, Constraint, Rule, Wanted, choose, clip_of
 
 NO_LIMIT = 10**15
 """Minor units: the upper end of the limits that a preview assumes."""
+ANY_MONTHS = 120
+"""Instalments that a preview takes every account to offer."""
 
 
 class UnknownRouting(Rejected):
@@ -70,6 +73,7 @@ class RoutedPayment:
     method: str
     currency: str
     amount: int
+    instalments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ _RULES = text(
 )
 _ACCOUNTS = text("SELECT id, vendor, enabled, paused_at FROM gateway_account WHERE store_id = :store ORDER BY id")
 _RECENT = """
-    SELECT a.account, p.method, o.currency, p.amount, a.created_at, a.id
+    SELECT a.account, p.method, o.currency, p.amount, p.instalments, a.created_at, a.id
       FROM gateway_account g
       CROSS JOIN LATERAL (SELECT * FROM attempt t
                            WHERE t.account = g.id AND t.rule_version IS NOT NULL
@@ -111,8 +115,18 @@ _RECENT = """
 """
 """The newest attempts that a rule has routed, of every account of the store by its own index, then together."""
 _TALLIES = text(f"SELECT account, count(*), sum(amount)::bigint FROM ({_RECENT}) AS recent GROUP BY account")
-_PAYMENTS = text(f"SELECT account, method, currency, amount FROM ({_RECENT}) AS recent ORDER BY created_at, id")
+_PAYMENTS = text(
+    f"SELECT account, method, currency, amount, instalments FROM ({_RECENT}) AS recent ORDER BY created_at, id"
+)
+_CIRCUITS = text(
+    """
+    SELECT h.account, h.method, h."window", h.opened_at, h.probe_at, h.successes
+      FROM gateway_health h JOIN gateway_account g ON g.id = h.account
+     WHERE g.store_id = :store ORDER BY h.account, h.method
+    """
+)
 _CONSTRAINTS = TypeAdapter(tuple[Constraint, ...])
+CIRCUITS = TypeAdapter(tuple[Circuit, ...])
 
 
 async def load_rules(connection: AsyncConnection, store: str, now: datetime) -> Rules:
@@ -126,6 +140,12 @@ async def load_rules(connection: AsyncConnection, store: str, now: datetime) -> 
 async def load_accounts(connection: AsyncConnection, store: str) -> tuple[AccountView, ...]:
     """The store's PG accounts, by name."""
     return tuple(AccountView(*row) for row in await connection.execute(_ACCOUNTS, {"store": store}))
+
+
+async def load_circuits(connection: AsyncConnection, store: str) -> tuple[Circuit, ...]:
+    """The circuits of the store's accounts, by account and method; none where nothing has ever failed."""
+    rows = (await connection.execute(_CIRCUITS, {"store": store})).mappings().all()
+    return CIRCUITS.validate_python([dict(row) for row in rows])
 
 
 async def count_attempts(
@@ -157,15 +177,8 @@ def replay(rule: Rule, accounts: Sequence[AccountView], payments: Sequence[Route
     moved = 0
     for payment in payments:
         try:
-            decision, deficits = choose(
-                rule,
-                states,
-                deficits,
-                method=payment.method,
-                currency=payment.currency,
-                amount=payment.amount,
-                clip=clip,
-            )
+            wanted = Wanted(payment.method, payment.currency, payment.amount, instalments=payment.instalments)
+            decision, deficits = choose(rule, states, deficits, wanted, clip=clip)
         except NoGatewayEligible:
             refused[f"{payment.method} {payment.currency}"] += 1
             continue
@@ -177,7 +190,9 @@ def replay(rule: Rule, accounts: Sequence[AccountView], payments: Sequence[Route
 
 def _permissive(accounts: Sequence[AccountView], payments: Iterable[RoutedPayment]) -> list[AccountState]:
     offered = sorted({(payment.method, payment.currency) for payment in payments})
-    limits = tuple(MethodLimit(method, currency, 0, NO_LIMIT) for method, currency in offered)
+    limits = tuple(
+        MethodLimit(method, currency, 0, NO_LIMIT, max_instalments=ANY_MONTHS) for method, currency in offered
+    )
     return [
         AccountState(
             account=account.id,
@@ -193,7 +208,5 @@ def _permissive(accounts: Sequence[AccountView], payments: Iterable[RoutedPaymen
 def _rule_view(row: Any) -> RuleView:
     version, strategy, by, fallback, constraints, active_from, created_at, created_by, weights = row
     shares = tuple((account, weight) for account, weight in weights)
-    if not any(weight for _, weight in shares):
-        shares = ()  # see `commands.routing`: a priority by fallback alone
     rule = Rule(version, strategy, by, shares, tuple(fallback), _CONSTRAINTS.validate_python(constraints))
     return RuleView(rule, active_from, created_at, created_by)

@@ -225,7 +225,7 @@ async def open_shop(
         settings = Settings(database_url=ground.url, temporal_address=server.address, gateways=accounts)  # type: ignore[arg-type]
         resources = await open_resources(settings, role=name)
         stack.push_async_callback(resources.close)
-        gateways = open_gateways(settings)
+        gateways = open_gateways(settings, resources.database)
         for gateway in gateways.values():
             stack.push_async_callback(gateway.close)
         running: list[Worker] = build_workers(("orders", "payments", "updates"), resources, gateways, **workers)

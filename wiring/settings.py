@@ -6,8 +6,10 @@ two together.
 
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "OPMS_"
@@ -31,6 +33,21 @@ class GatewaySettings(BaseModel):
     key: SecretStr = Field(description="The secret that the PG gave this account.")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="What it signs webhooks with, if not the key.")
     merchant: str = Field(default="", description="The PG's own name of the merchant or client, where it has one.")
+    timezone: str = Field(default="UTC", description="Where the account's days of settlement begin and end.")
+    settles_in_days: int = Field(
+        default=2, ge=0, le=40, description="T+n: days after which a movement that no settlement line has is missing."
+    )
+    fee_basis_points: int | None = Field(
+        default=None, ge=0, le=10_000, description="What the contract says a charge costs; none: fees are not compared."
+    )
+    fee_fixed: int = Field(default=0, ge=0, le=1_000_000, description="Minor units that every charge costs beside it.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise PydanticCustomError("unknown_zone", "must be a time zone such as Asia/Seoul")
+        return zone
 
 
 class BackOfficeSettings(BaseModel):
@@ -82,6 +99,15 @@ class Settings(LocalSettings):
         description="Where people open the Temporal UI; the console links there.",
     )
     api_host: str = Field(default="127.0.0.1", min_length=1, description="Address that the server listens on.")
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="How customers reach the server: the address before /pay/... in links. Empty: its own address.",
+    )
+    link_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Signs the links by which customers pay; empty: no links. Another one revokes all that were sent.",
+    )
     api_port: Port = Field(default=7300, description="Port that the server listens on.")
     gateways: dict[str, GatewaySettings] = Field(
         default={},

@@ -16,16 +16,20 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from activities.order import OrderActivities
 from activities.payment import PaymentActivities
+from activities.reconciliation import Accounts, ReconciliationActivities
 from activities.section import SectionActivities
 from activities.upkeep import BackOffice, UpkeepActivities
+from activities.webhook import WebhookActivities
 from contracts.queues import ORDERS, UPDATES, gateway_queue
 from gateways.gateway import Gateway
-from wiring.resources import Resources
+from wiring.resources import Resources, settlement_terms
 from wiring.settings import Settings
 from wiring.tracing import TraceSteps
 from workflows.order import OrderWorkflow
+from workflows.reconciliation import RECONCILIATION_WORKFLOWS
 from workflows.section import SectionWorkflow
 from workflows.upkeep import UPKEEP_WORKFLOWS
+from workflows.webhook import WEBHOOK_WORKFLOWS
 
 ROLES = ("orders", "payments", "updates")
 GRACE = timedelta(seconds=6)
@@ -39,7 +43,7 @@ def build_workers(
     build = {
         "orders": lambda: [_orders(resources, gateways, **overrides)],
         "payments": lambda: [_payments(resources, account, gateways, **overrides) for account in gateways],
-        "updates": lambda: [_updates(resources, **overrides)],
+        "updates": lambda: [_updates(resources, gateways, **overrides)],
     }
     return [worker for role in roles for worker in build[role]()]
 
@@ -86,17 +90,35 @@ def _payments(resources: Resources, account: str, gateways: Mapping[str, Gateway
     )
 
 
-def _updates(resources: Resources, **overrides: Any) -> Worker:
+def _updates(resources: Resources, gateways: Mapping[str, Gateway], **overrides: Any) -> Worker:
     offices = {
         store: BackOffice(given.url, given.secret.get_secret_value())
         for store, given in resources.settings.back_offices.items()
     }
     upkeep = UpkeepActivities(resources.database, offices)
+    webhook = WebhookActivities(resources.database)
+    books = ReconciliationActivities(resources.database, Accounts(gateways, settlement_terms(resources.settings)))
     return Worker(
         resources.client,
         task_queue=UPDATES,
-        workflows=UPKEEP_WORKFLOWS,
-        activities=[upkeep.deliver_events, upkeep.find_lost_commands, upkeep.purge_answers, upkeep.find_drift],
+        workflows=[*UPKEEP_WORKFLOWS, *WEBHOOK_WORKFLOWS, *RECONCILIATION_WORKFLOWS],
+        activities=[
+            upkeep.deliver_events,
+            upkeep.find_lost_commands,
+            upkeep.purge_answers,
+            upkeep.find_drift,
+            webhook.find_hints,
+            webhook.note_hints,
+            books.plan_days,
+            books.find_import,
+            books.read_settlement,
+            books.fail_import,
+            books.judge_lines,
+            books.judge_movements,
+            books.judge_payouts,
+            books.find_untold_cases,
+            books.note_told_cases,
+        ],
         workflow_runner=_runner(resources.settings),
         max_concurrent_workflow_tasks=4,
         max_concurrent_activities=4,

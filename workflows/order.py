@@ -6,6 +6,7 @@ database, so a run can be lost or continued as new at any point.
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -124,7 +125,9 @@ class OrderWorkflow:
                 start_to_close_timeout=STORE_STEP_TIMEOUT,
                 retry_policy=STORE_STEP_RETRY,
             )
-        return await self._read()
+        progress = await self._read()
+        self._ref = replace(self._ref, after_loss=False)  # From here on this run knows what it has sent.
+        return progress
 
     async def _read(self) -> Progress:
         return await workflow.execute_local_activity_method(
@@ -143,7 +146,7 @@ class OrderWorkflow:
             await workflow.wait_condition(
                 lambda: bool(self._inbox) or self._look or self._finished() or self._progress is not self._worked,
                 timeout=timeout,
-                timeout_summary="payment window" if timeout else None,
+                timeout_summary="payment window or hold" if timeout else None,
             )
         except TimeoutError:
             self._absorb(await self._expire())

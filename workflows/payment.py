@@ -1,7 +1,7 @@
 """Calls to PGs, a component of the order's workflow.
 
 Each due call runs as a task, its answer is recorded, what follows from it is due next. The order stays the single
-writer of its money; a call in doubt waits here, for days if need be.
+writer of its money; a call in doubt waits here, for days if need be, and so does what an account that rests is to do.
 """
 
 import asyncio
@@ -77,7 +77,7 @@ class Calls:
         operation_id = due.call.operation_id
         try:
             await self._wait(due)
-            progress = await self._ask(replace(due.call, trace=self.trace))
+            progress = await (self._look() if due.paused else self._ask(replace(due.call, trace=self.trace)))
         except asyncio.CancelledError:
             self._tasks.pop(operation_id, None)
             return
@@ -88,12 +88,20 @@ class Calls:
         if not due.delay_seconds:
             return
         seen = self._hints
-        summary = f"before {due.call.kind} at {due.call.account}"
+        until = " is resumed" if due.paused else ""
+        summary = f"before {due.call.kind} at {due.call.account}{until}"
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._hints > seen, timeout=due.delay_seconds, timeout_summary=summary
             )
         self._tasks[due.call.operation_id].waiting = False
+
+    async def _look(self) -> Progress:
+        """Has the account been resumed? Then the call is due again, without a wait."""
+        ref = replace(self._ref, after_loss=False)
+        return await workflow.execute_local_activity_method(
+            OrderSteps.read_order, ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
+        )
 
     async def _ask(self, call: Call) -> Progress:
         asked = ASKED.get(call.kind, Ask.SEND)

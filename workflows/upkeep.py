@@ -31,7 +31,7 @@ class RelayWorkflow:
             UpkeepSteps.find_lost_commands, start_to_close_timeout=STEP_TIMEOUT, retry_policy=RETRY
         )
         for command in lost:
-            await _send_again(command)
+            await send_again(command)
         sent = 0
         while True:
             delivered = await workflow.execute_activity_method(
@@ -42,7 +42,7 @@ class RelayWorkflow:
                 return sent
 
 
-async def _send_again(command: Command) -> None:
+async def send_again(command: Command) -> None:
     """To the workflow that decides it, once by its id; started again if it has closed."""
     section = command.body.section if isinstance(command.body, SECTION_COMMANDS) else None
     if section is None:

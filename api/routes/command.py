@@ -10,8 +10,8 @@ from api.auth import Caller, require
 from api.prefer import applied, wait_of
 from api.resources import resources_of
 from api.schemas.command import CommandAnswer, command_out
+from api.waiting import until_final
 from queries.command import FINAL, view_command
-from queries.decision import Decisions
 from queries.order import CommandView
 
 router = APIRouter(tags=["commands"])
@@ -29,8 +29,7 @@ async def get_command(
 
 async def wait_for_command(request: Request, caller: Caller, command_id: UUID, seconds: float) -> CommandView:
     """The command once it is final, or as it stands after ``seconds``. Raises `UnknownCommand`."""
-    if seconds:
-        await _decisions_of(request).wait(command_id, seconds)
+    await until_final(request, command_id, seconds)
     async with resources_of(request).database.reading() as connection:
         return await view_command(connection, caller.store, command_id)
 
@@ -48,11 +47,3 @@ async def answer_command(request: Request, caller: Caller, command_id: UUID, *, 
 
 def _answer(answer: CommandAnswer, status: int, headers: dict[str, str]) -> Response:
     return Response(answer.model_dump_json(), status_code=status, headers=headers, media_type="application/json")
-
-
-def _decisions_of(request: Request) -> Decisions:
-    """The process's one waiting room."""
-    decisions: Decisions | None = getattr(request.app.state, "decisions", None)
-    if decisions is None:
-        decisions = request.app.state.decisions = Decisions(resources_of(request).database)
-    return decisions

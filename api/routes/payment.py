@@ -1,9 +1,11 @@
 """Payments and captures of an order."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 from starlette.responses import Response
 
 from api.asking import COMMAND_ANSWERS, Door, accept, ask, links_of
@@ -16,11 +18,12 @@ from api.resources import resources_of
 from api.routes.command import wait_for_command
 from api.schemas.example import ORDER
 from api.schemas.order import OrderOut, order_response
-from api.schemas.payment import CaptureIn, PayIn
+from api.schemas.payment import CaptureIn, CompletionIn, PayIn, PaymentRequestAnswer, payment_request_out
 from commands.idempotency import Claim
 from domain.errors import Problem
 from queries.command import FINAL
 from queries.order import view_order
+from queries.pay import UnknownPaymentRequest, find_request
 
 router = APIRouter(tags=["payments"])
 
@@ -68,6 +71,43 @@ async def pay(
         return order_response(view, links_of(request), status=status, headers=headers)
 
     return await once(request, caller, route="payment", required=False, number=None, run=run)
+
+
+@router.get(
+    "/payment-requests/{request_id}", summary="A payment request and its link", response_model=PaymentRequestAnswer
+)
+async def get_request(
+    request: Request,
+    request_id: UUID,
+    caller: Annotated[Caller, Depends(require("checkout", "orders:read", "orders:write"))],
+) -> Response:
+    """What is asked for, for which order, what of it is paid, and where the customer pays it (``url``)."""
+    async with resources_of(request).database.reading() as connection:
+        store, number = await find_request(connection, request_id)
+        if store != caller.store:
+            raise UnknownPaymentRequest(f"no payment request {request_id}")
+        order = (await view_order(connection, store, number)).order
+    sections = {s.id: s.number for s in order.sections}
+    found = payment_request_out(order.request(request_id), sections, links_of(request).pay)
+    return Response(to_json({**found, "order": number, "currency": order.currency}), media_type="application/json")
+
+
+@router.post(
+    "/orders/{number}/payments/{payment_id}/completions",
+    summary="The customer is back from the PG's page",
+    status_code=202,
+    response_model=None,
+    responses=COMMAND_ANSWERS,
+)
+async def complete(
+    request: Request,
+    number: str,
+    payment_id: UUID,
+    body: CompletionIn,
+    caller: Annotated[Caller, Depends(require("checkout", "orders:write"))],
+) -> Response:
+    """The PG is told, or asked, at once; without it OPMS asks by and by, and webhooks are waited for."""
+    return await ask(Door(request, caller, number), lambda _: body.to_command(payment_id), route="completion")
 
 
 @router.post(

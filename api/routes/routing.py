@@ -25,13 +25,14 @@ from api.schemas.routing import (
 )
 from api.version import etag, refuse_stale
 from commands.idempotency import Claim
-from commands.routing import pause_gateway, put_rule
+from commands.routing import pause_gateway, put_rule, wake_orders
 from domain.routing import validate_rule
 from queries.catalog import load_shelf
 from queries.routing import (
     UnknownRouting,
     count_attempts,
     load_accounts,
+    load_circuits,
     load_rules,
     recent_payments,
     replay,
@@ -46,7 +47,7 @@ LATEST_VERSION = 2**31 - 1
 
 @router.get("/routing", summary="The routing rule in force", response_model=RoutingOut)
 async def get_routing(request: Request, caller: Reader) -> Response:
-    """The rule with the PG accounts. ``ETag`` is the latest version, which may be scheduled for later."""
+    """The rule, the PG accounts and their health. ``ETag`` is the latest version, which may be scheduled for later."""
     return await _routing(request, caller.store)
 
 
@@ -113,21 +114,24 @@ async def preview_routing(request: Request, body: PreviewIn, caller: Writer) -> 
 
 @router.post("/gateways/{account}/pause", summary="Pause a PG account", response_model=AccountOut)
 async def pause(request: Request, account: str, caller: Writer) -> Response:
-    """New payments go elsewhere; its share comes later. Pausing twice changes nothing."""
+    """New payments go elsewhere, its share comes later; captures and refunds wait. Pausing twice changes nothing."""
     return await _pause(request, caller, account, paused=True)
 
 
 @router.post("/gateways/{account}/resume", summary="Resume a PG account", response_model=AccountOut)
 async def resume(request: Request, account: str, caller: Writer) -> Response:
-    """New payments may go there again."""
+    """New payments may go there again, and the captures and refunds that waited run."""
     return await _pause(request, caller, account, paused=False)
 
 
 async def _pause(request: Request, caller: Caller, account: str, *, paused: bool) -> Response:
-    database = resources_of(request).database
+    resources = resources_of(request)
+    database = resources.database
 
     async def run(_claim: Claim) -> Response:
         await pause_gateway(database, caller.store, account, paused=paused)
+        if not paused:
+            await wake_orders(resources.client, database, account)
         async with database.reading() as connection:
             views = await load_accounts(connection, caller.store)
         return _json(next(account_out(view) for view in views if view.id == account).model_dump_json())
@@ -137,13 +141,15 @@ async def _pause(request: Request, caller: Caller, account: str, *, paused: bool
 
 
 async def _routing(request: Request, store: str) -> Response:
+    now = datetime.now(UTC)
     async with resources_of(request).database.reading() as connection:
-        rules = await load_rules(connection, store, datetime.now(UTC))
+        rules = await load_rules(connection, store, now)
         accounts = await load_accounts(connection, store)
+        circuits = await load_circuits(connection, store)
     shown = rules.active or (rules.scheduled[0] if rules.scheduled else None)
     if shown is None:
         raise UnknownRouting("this store has no routing rule")
-    answer = _json(routing_out(shown, rules, accounts).model_dump_json())
+    answer = _json(routing_out(shown, rules, accounts, circuits, now).model_dump_json())
     answer.headers["ETag"] = etag(rules.latest)
     return answer
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
+from api.pay.link import PayLinks
 from api.schemas.checkout import CheckoutIn
 from api.schemas.order import Links, order_out
 from domain.cascade import cascade
@@ -113,6 +114,9 @@ def placed_order() -> Order:
 
 
 ORDER: dict[str, Any] = to_jsonable_python(
-    order_out(OrderView(placed_order(), ()), Links("http://127.0.0.1:7302", "default"))
+    order_out(
+        OrderView(placed_order(), ()),
+        Links("http://127.0.0.1:7302", "default", PayLinks("http://127.0.0.1:7300", "example")),
+    )
 )
 """A placed order."""

@@ -7,6 +7,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
+from api.pay.link import PayLinks
 from api.schemas.command import CommandOut, command_out
 from api.schemas.moment import rfc3339
 from api.schemas.payment import PaymentOut, PaymentRequestOut, payment_out, payment_request_out
@@ -108,10 +109,11 @@ class OrderPage(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where people look at workflows."""
+    """Where people look at workflows, and pay requests."""
 
     ui_url: str
     namespace: str
+    pay: PayLinks
 
     def workflow(self, workflow_id: str) -> WorkflowOut:
         """A workflow with its page in the Temporal UI."""
@@ -163,7 +165,7 @@ def order_out(view: OrderView, links: Links) -> OrderOut:
             for s in sections
         ],
         "discounts": [{"code": d.code, "amount": d.amount} for d in order.discounts],
-        "payment_requests": [payment_request_out(r, numbers) for r in order.requests],
+        "payment_requests": [payment_request_out(r, numbers, links.pay) for r in order.requests],
         "payments": [payment_out(order, p, numbers) for p in sorted(order.payments, key=lambda p: p.position)],
         "refunds": [refund_out(order, r, numbers) for r in sorted(order.refunds, key=lambda r: r.requested_at)],
         "rmas": [],

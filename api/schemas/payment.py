@@ -7,34 +7,55 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from api.pay.link import PayLinks
 from api.schemas.field import Asked, Code, PositiveAmount
 from api.schemas.moment import rfc3339
-from contracts.command import Capture, Pay
+from contracts.command import Capture, Complete, Pay
 from domain.checkout import AskedPayment
 from domain.order import Order
-from domain.payment import Attempt, Operation, Payment, PaymentRequest
+from domain.payment import LIVE_REQUESTS, Attempt, Operation, Payment, PaymentRequest
+from domain.value import code_hash
 
 
 class PaymentIn(Asked):
-    """One leg. A card is named by a token, never by its number; points need no token."""
+    """One leg. ``token`` is a PG's token of a card (never its number) or the code of a gift card.
 
-    method: Literal["card", "points"]
+    Points and store credit belong to the customer and need none, nor does a virtual account. Without a token, a card
+    or transfer needs a ``return_url``: the customer pays on the PG's own page (`next_action`) and comes back there.
+    """
+
+    method: Literal["card", "transfer", "virtual_account", "points", "gift_card", "store_credit"]
     amount: PositiveAmount
+    return_url: Annotated[
+        str | None,
+        Field(
+            max_length=2000, pattern=r"^https?://\S+$", description="Where the PG's own page sends the customer back."
+        ),
+    ] = None
+    instalments: Annotated[int, Field(strict=True, ge=0, le=60, description="Months; 0 or 1: at once.")] = 0
+    bank: Annotated[Code | None, Field(description="Of a virtual account: the bank to deposit at.")] = None
     token: Annotated[Code | None, Field(validate_default=True)] = None
 
     @field_validator("token")
     @classmethod
     def _fits_method(cls, token: str | None, given: ValidationInfo) -> str | None:
         method = given.data.get("method")
-        if method == "card" and token is None:
-            raise PydanticCustomError("token_required", "a card needs the token that stands for it")
-        if method == "points" and token is not None:
-            raise PydanticCustomError("token_not_accepted", "points are paid without a token")
+        if method in {"card", "transfer"} and token is None and not given.data.get("return_url"):
+            raise PydanticCustomError(
+                "token_required", "a card needs the token that stands for it, or a return_url to pay on the PG's page"
+            )
+        if method == "gift_card" and token is None:
+            raise PydanticCustomError("token_required", "a gift card needs its code")
+        if method in {"points", "store_credit"} and token is not None:
+            raise PydanticCustomError("token_not_accepted", "the customer's own value is paid without a token")
         return token
 
     def to_domain(self) -> AskedPayment:
-        """The leg as the domain knows it."""
-        return AskedPayment(self.method, self.amount, self.token)
+        """The leg as the domain knows it; a gift card's code goes no further than here."""
+        if self.method == "gift_card" and self.token is not None:
+            return AskedPayment(self.method, self.amount, code_hash(self.token))
+        details = {"bank": self.bank} if self.bank else None
+        return AskedPayment(self.method, self.amount, self.token, self.instalments, self.return_url, details)
 
 
 class PayIn(Asked):
@@ -50,6 +71,22 @@ class PayIn(Asked):
     def to_command(self) -> Pay:
         """The command's body."""
         return Pay(tuple(p.to_domain() for p in self.payments), self.payment_request_id)
+
+
+class CompletionIn(Asked):
+    """What the PG's page sent back with the customer, name by name as it came."""
+
+    details: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.-]+$")],
+            Annotated[str, Field(max_length=4000)],
+        ],
+        Field(max_length=30, default_factory=dict),
+    ]
+
+    def to_command(self, payment_id: UUID) -> Complete:
+        """The command's body."""
+        return Complete(payment_id, self.details)
 
 
 class CaptureIn(Asked):
@@ -77,6 +114,13 @@ class PaymentRequestOut(TypedDict):
     url: str | None
 
 
+class PaymentRequestAnswer(PaymentRequestOut):
+    """A request by itself, with the order that it belongs to."""
+
+    order: str
+    currency: str
+
+
 class OperationOut(TypedDict):
     """One thing asked of a PG."""
 
@@ -85,6 +129,7 @@ class OperationOut(TypedDict):
     amount: int
     outcome: str
     detail: str | None
+    orphan: bool
     initiated_at: str
     resolved_at: str | None
 
@@ -117,6 +162,8 @@ class NextActionOut(TypedDict):
 
     kind: str
     url: str | None
+    fields: dict[str, str] | None
+    due_at: str | None
 
 
 class AllocationOut(TypedDict):
@@ -148,7 +195,7 @@ class PaymentOut(TypedDict):
     allocations: list[AllocationOut]
 
 
-def payment_request_out(request: PaymentRequest, sections: dict[UUID, int]) -> PaymentRequestOut:
+def payment_request_out(request: PaymentRequest, sections: dict[UUID, int], links: PayLinks) -> PaymentRequestOut:
     """A request, with its section by number."""
     return {
         "id": str(request.id),
@@ -159,7 +206,7 @@ def payment_request_out(request: PaymentRequest, sections: dict[UUID, int]) -> P
         "paid": request.paid,
         "status": request.status.value,
         "due_at": rfc3339(request.due_at),
-        "url": None,
+        "url": links.url(request.id) if request.status in LIVE_REQUESTS else None,
     }
 
 
@@ -195,7 +242,14 @@ def payment_out(order: Order, payment: Payment, sections: dict[UUID, int]) -> Pa
 
 
 def _next_action(payment: Payment) -> NextActionOut | None:
-    return {"kind": payment.action_kind, "url": payment.action_url} if payment.action_kind else None
+    if not payment.action_kind:
+        return None
+    return {
+        "kind": payment.action_kind,
+        "url": payment.action_url,
+        "fields": payment.action_fields,
+        "due_at": rfc3339(payment.action_due_at),
+    }
 
 
 def _decline(payment: Payment) -> DeclineOut | None:
@@ -231,6 +285,7 @@ def _operation_out(operation: Operation) -> OperationOut:
         "amount": operation.amount,
         "outcome": operation.outcome.value,
         "detail": operation.detail,
+        "orphan": operation.orphan,
         "initiated_at": rfc3339(operation.initiated_at),
         "resolved_at": rfc3339(operation.resolved_at),
     }

@@ -76,11 +76,12 @@ class RefundLineOut(TypedDict):
 
 
 class LegOut(TypedDict):
-    """One PG refund of one payment."""
+    """What of one payment goes back; ``destination`` is ``store_credit`` where the payment itself could not take it."""
 
     id: str
     payment_id: str
     method: str
+    destination: str
     amount: int
     status: str
 
@@ -152,6 +153,7 @@ def refund_out(order: Order, refund: Refund, sections: dict[UUID, int]) -> Refun
                 "id": str(leg.id),
                 "payment_id": str(leg.payment_id),
                 "method": order.payment(leg.payment_id).method,
+                "destination": leg.destination,
                 "amount": leg.amount,
                 "status": leg.status.value,
             }

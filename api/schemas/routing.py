@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 
 from api.schemas.field import Amount, Asked, Code, Currency
 from api.schemas.moment import Moment
+from domain.health import RETRY_AFTER, Circuit, CircuitState, condition_of
 from domain.routing import Constraint, Rule
 from queries.routing import AccountView, Preview, Rules, RuleView, Tally
 
@@ -24,10 +25,18 @@ class ConstraintIn(Asked):
     currencies: Annotated[list[Currency], Field(max_length=20)] = Field(default_factory=list)
     min_amount: Amount | None = None
     max_amount: Amount | None = None
+    max_instalments: Annotated[int, Field(strict=True, ge=0, le=60)] | None = None
 
     def to_domain(self) -> Constraint:
         """The constraint as the domain knows it."""
-        return Constraint(self.account, tuple(self.methods), tuple(self.currencies), self.min_amount, self.max_amount)
+        return Constraint(
+            account=self.account,
+            methods=tuple(self.methods),
+            currencies=tuple(self.currencies),
+            min_amount=self.min_amount,
+            max_amount=self.max_amount,
+            max_instalments=self.max_instalments,
+        )
 
 
 class RuleFields(Asked):
@@ -76,6 +85,7 @@ class ConstraintOut(BaseModel):
     currencies: list[str]
     min_amount: int | None
     max_amount: int | None
+    max_instalments: int | None
 
 
 class RuleOut(BaseModel):
@@ -101,11 +111,33 @@ class AccountOut(BaseModel):
     paused: bool
 
 
+class CircuitOut(BaseModel):
+    """Whether one method works at one account, by technical failures alone; a decline is an answer.
+
+    ``closed``: all payments; ``open``: none, unless every account is open; ``half_open``: one at a time, as a probe.
+    """
+
+    account: str
+    method: str
+    state: str
+    calls: int
+    """So many of the last calls are remembered."""
+    failures: int
+    last_failure_at: datetime | None
+    opened_at: datetime | None
+    probes_from: datetime | None
+    probe_in_flight: bool
+    successes: int
+    """Answers since it opened; three close it."""
+
+
 class RoutingOut(RuleOut):
-    """The rule in force, versions that wait for their time, and the accounts there are."""
+    """The rule in force, versions that wait for their time, the accounts there are, and the health of those in use."""
 
     scheduled: list[RuleOut]
     accounts: list[AccountOut]
+    health: list[CircuitOut]
+    """Only what has ever failed; what is not here is healthy."""
 
 
 class ShareOut(BaseModel):
@@ -142,8 +174,8 @@ class PreviewOut(BaseModel):
 
 
 ASSUMES = [
-    "every account offers each method and currency of these payments, in any amount, and manual capture",
-    "accounts are enabled and paused as they are now",
+    "every account offers the methods and currencies of these payments, in any amount and months, and manual capture",
+    "accounts are enabled and paused as they are now, and all of them work",
     "each payment is routed once; second choices after a decline are not replayed",
     "the shares begin at zero, as they do with a new version",
 ]
@@ -165,6 +197,7 @@ def rule_out(view: RuleView) -> RuleOut:
                 currencies=list(each.currencies),
                 min_amount=each.min_amount,
                 max_amount=each.max_amount,
+                max_instalments=each.max_instalments,
             )
             for each in rule.constraints
         ],
@@ -174,12 +207,33 @@ def rule_out(view: RuleView) -> RuleOut:
     )
 
 
-def routing_out(active: RuleView, rules: Rules, accounts: Sequence[AccountView]) -> RoutingOut:
+def routing_out(
+    active: RuleView, rules: Rules, accounts: Sequence[AccountView], circuits: Sequence[Circuit], now: datetime
+) -> RoutingOut:
     """The whole of a store's routing."""
     return RoutingOut(
         **rule_out(active).model_dump(),
         scheduled=[rule_out(view) for view in rules.scheduled],
         accounts=[account_out(account) for account in accounts],
+        health=[circuit_out(circuit, now) for circuit in circuits],
+    )
+
+
+def circuit_out(circuit: Circuit, now: datetime) -> CircuitOut:
+    """A circuit as clients see it at ``now``."""
+    condition = condition_of(circuit, now)
+    failures = [call for call in circuit.window if call]
+    return CircuitOut(
+        account=circuit.account,
+        method=circuit.method,
+        state=condition.state.value,
+        calls=len(circuit.window),
+        failures=len(failures),
+        last_failure_at=max(failures, default=None),
+        opened_at=circuit.opened_at,
+        probes_from=circuit.opened_at + RETRY_AFTER if circuit.opened_at else None,
+        probe_in_flight=condition.state is CircuitState.HALF_OPEN and not condition.may_probe,
+        successes=circuit.successes,
     )
 
 

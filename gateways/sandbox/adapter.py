@@ -32,7 +32,7 @@ _CURRENCIES = ("KRW", "JPY", "USD", "EUR", "GBP", "SGD")
 _MAXIMUM = 10**12
 
 CAPABILITIES = Capabilities(
-    flows=frozenset({Flow.SERVER_TOKEN}),
+    flows=frozenset({Flow.SERVER_TOKEN, Flow.REDIRECT_CONFIRM}),
     limits=tuple(MethodLimit(method, currency, 1, _MAXIMUM) for method in _METHODS for currency in _CURRENCIES),
     manual_capture=True,
     multiple_captures=True,

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from domain.gateway import Outcome
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 
 SIGNATURE_HEADER = "sandbox-signature"
 _SIGNATURE = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
 _TOLERANCE_SECONDS = 300
+_TAKEN = {"payment.authorized": Outcome.SUCCEEDED, "payment.captured": Outcome.SUCCEEDED}
+"""Events that tell of money; all others only say that something has changed."""
 _MAX_BYTES = 65_536
 
 
@@ -50,6 +53,7 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
         reference=_text(item["reference"]),
         merchant_ref=_text(item["merchant_ref"]),
         occurred_at=datetime.fromisoformat(_text(item["occurred_at"])),
+        outcome=_TAKEN.get(item["type"]),
     )
 
 

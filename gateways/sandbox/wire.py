@@ -82,10 +82,10 @@ def charge(call: Call) -> Outgoing:
         "amount": call.amount,
         "currency": call.currency,
         "method": call.method,
-        "token": call.token,
         "capture": call.capture_now,
     }
-    return _post("/payments", fields if call.customer is None else {**fields, "customer": call.customer})
+    optional = {"token": call.token, "customer": call.customer, "return_url": call.return_url}
+    return _post("/payments", fields | {name: value for name, value in optional.items() if value is not None})
 
 
 def change(call: Call, reference: str) -> Outgoing:

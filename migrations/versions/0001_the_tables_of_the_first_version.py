@@ -71,27 +71,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_store")),
     )
     op.create_table(
-        "value_entry",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("store_id", sa.String(), nullable=False),
-        sa.Column("customer_id", sa.String(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("operation", sa.String(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.Column("merchant_ref", sa.String(), nullable=False),
-        sa.Column("key", sa.String(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint(
-            "operation IN ('grant', 'hold', 'capture', 'release', 'refund')",
-            name=op.f("ck_value_entry_operation_known"),
-        ),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_value_entry_amount_positive")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_value_entry")),
-        sa.UniqueConstraint("key", name=op.f("uq_value_entry_key")),
-    )
-    op.create_index("ix_value_entry_account", "value_entry", ["store_id", "customer_id", "kind"], unique=False)
-    op.create_index("ix_value_entry_reference", "value_entry", ["merchant_ref"], unique=False)
-    op.create_table(
         "api_key",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("store_id", sa.String(), nullable=False),
@@ -237,15 +216,99 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store_id", "sku", name=op.f("pk_sku")),
     )
     op.create_table(
-        "value_account",
+        "value_lot",
+        sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("store_id", sa.String(), nullable=False),
-        sa.Column("customer_id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("last_four", sa.String(length=4), nullable=True),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("held", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("0 <= held AND held <= balance", name=op.f("ck_value_account_held_within_balance")),
-        sa.ForeignKeyConstraint(["store_id"], ["store.id"], name=op.f("fk_value_account_store_id")),
-        sa.PrimaryKeyConstraint("store_id", "customer_id", "kind", name=op.f("pk_value_account")),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("promotional", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('points', 'gift_card', 'store_credit')", name=op.f("ck_value_lot_kind_known")),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_value_lot_amount_positive")),
+        sa.CheckConstraint(
+            "0 <= held AND 0 <= spent AND held + spent <= amount", name=op.f("ck_value_lot_spent_within_amount")
+        ),
+        sa.CheckConstraint("expires_at > created_at", name=op.f("ck_value_lot_expires_after_birth")),
+        sa.CheckConstraint("owner <> ''", name=op.f("ck_value_lot_owner_named")),
+        sa.CheckConstraint(
+            "(kind = 'gift_card') = (last_four IS NOT NULL)", name=op.f("ck_value_lot_card_has_last_four")
+        ),
+        sa.CheckConstraint("kind <> 'gift_card' OR owner ~ '^[0-9a-f]{64}$'", name=op.f("ck_value_lot_card_is_hashed")),
+        sa.ForeignKeyConstraint(["store_id"], ["store.id"], name=op.f("fk_value_lot_store_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_value_lot")),
+    )
+    op.create_index(
+        "ix_value_lot_owner",
+        "value_lot",
+        ["store_id", "owner", "kind"],
+        unique=False,
+        postgresql_where=sa.text("spent < amount"),
+    )
+    op.create_index(
+        "uq_value_lot_card", "value_lot", ["owner"], unique=True, postgresql_where=sa.text("kind = 'gift_card'")
+    )
+    op.create_table(
+        "value_hold",
+        sa.Column("merchant_ref", sa.String(), nullable=False),
+        sa.Column("lot_id", sa.Uuid(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("captured", sa.BigInteger(), nullable=False),
+        sa.Column("released", sa.BigInteger(), nullable=False),
+        sa.Column("refunded", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_value_hold_amount_positive")),
+        sa.CheckConstraint(
+            "0 <= captured AND 0 <= released AND captured + released <= amount",
+            name=op.f("ck_value_hold_taken_within_amount"),
+        ),
+        sa.CheckConstraint(
+            "0 <= refunded AND refunded <= captured", name=op.f("ck_value_hold_refunded_within_captured")
+        ),
+        sa.ForeignKeyConstraint(["lot_id"], ["value_lot.id"], name=op.f("fk_value_hold_lot_id")),
+        sa.PrimaryKeyConstraint("merchant_ref", "lot_id", name=op.f("pk_value_hold")),
+    )
+    op.create_index(op.f("ix_value_hold_lot_id"), "value_hold", ["lot_id"], unique=False)
+    op.create_table(
+        "value_entry",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("part", sa.Integer(), nullable=False),
+        sa.Column("lot_id", sa.Uuid(), nullable=False),
+        sa.Column("operation", sa.String(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("merchant_ref", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_value_entry_amount_positive")),
+        sa.CheckConstraint(
+            "operation IN ('grant', 'hold', 'capture', 'release', 'refund', 'correct')",
+            name=op.f("ck_value_entry_operation_known"),
+        ),
+        sa.CheckConstraint(
+            "operation <> 'correct' OR reason IS NOT NULL", name=op.f("ck_value_entry_correction_has_reason")
+        ),
+        sa.CheckConstraint(
+            "operation IN ('grant', 'correct') OR merchant_ref IS NOT NULL",
+            name=op.f("ck_value_entry_payment_is_named"),
+        ),
+        sa.ForeignKeyConstraint(["lot_id"], ["value_lot.id"], name=op.f("fk_value_entry_lot_id")),
+        sa.PrimaryKeyConstraint("key", "part", name=op.f("pk_value_entry")),
+    )
+    op.create_index(op.f("ix_value_entry_lot_id"), "value_entry", ["lot_id"], unique=False)
+    # What was once written into the ledger stays as it was written.
+    op.execute(
+        "CREATE FUNCTION refuse_rewriting() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'rows of % are only ever added', TG_TABLE_NAME "
+        "USING ERRCODE = 'integrity_constraint_violation'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER value_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON value_entry "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting()"
     )
     op.create_table(
         "discount",
@@ -516,6 +579,11 @@ def upgrade() -> None:
         sa.Column("decline_retry", sa.String(), nullable=True),
         sa.Column("action_kind", sa.String(), nullable=True),
         sa.Column("action_url", sa.String(), nullable=True),
+        sa.Column("action_fields", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("action_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("instalments", sa.Integer(), nullable=False),
+        sa.Column("return_url", sa.String(), nullable=True),
+        sa.Column("details", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("command_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
             "status IN ('created', 'processing', 'action_required', 'awaiting_deposit', 'unknown', 'conflicted', 'manual_review', 'authorized', 'partially_captured', 'captured', 'voided', 'declined', 'expired', 'canceled')",
@@ -546,15 +614,26 @@ def upgrade() -> None:
     op.create_table(
         "routing_state",
         sa.Column("rule_id", sa.Uuid(), nullable=False),
-        sa.Column("account", sa.String(), nullable=False),
-        sa.Column("deficit", sa.BigInteger(), nullable=False),
+        sa.Column("deficits", postgresql.ARRAY(sa.BigInteger()), nullable=False),
         sa.Column("decisions", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["rule_id", "account"],
-            ["routing_weight.rule_id", "routing_weight.account"],
-            name=op.f("fk_routing_state_rule_id"),
-        ),
-        sa.PrimaryKeyConstraint("rule_id", "account", name=op.f("pk_routing_state")),
+        sa.Column("volume", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("decisions >= 0 AND volume >= 0", name=op.f("ck_routing_state_counts_not_negative")),
+        sa.ForeignKeyConstraint(["rule_id"], ["routing_rule.id"], name=op.f("fk_routing_state_rule_id")),
+        sa.PrimaryKeyConstraint("rule_id", name=op.f("pk_routing_state")),
+        postgresql_with={"fillfactor": "50"},
+    )
+    op.create_table(
+        "gateway_health",
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("window", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("probe_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("successes", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("successes >= 0", name=op.f("ck_gateway_health_successes_not_negative")),
+        sa.ForeignKeyConstraint(["account"], ["gateway_account.id"], name=op.f("fk_gateway_health_account")),
+        sa.PrimaryKeyConstraint("account", "method", name=op.f("pk_gateway_health")),
     )
     op.create_table(
         "shipment",
@@ -606,6 +685,7 @@ def upgrade() -> None:
         sa.Column("reference", sa.String(), nullable=True),
         sa.Column("decision", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("rule_version", sa.Integer(), nullable=True),
+        sa.Column("authorized_until", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('initiated', 'succeeded', 'pending', 'action_required', 'declined', 'not_executed', 'unknown')",
             name=op.f("ck_attempt_outcome_known"),
@@ -617,6 +697,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_attempt_account", "attempt", ["account", sa.literal_column("created_at DESC")], unique=False)
     op.create_index(op.f("ix_attempt_order_id"), "attempt", ["order_id"], unique=False)
+    op.create_index(
+        "ix_attempt_reference",
+        "attempt",
+        ["reference"],
+        unique=False,
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     op.create_index(op.f("ix_attempt_payment_id"), "attempt", ["payment_id"], unique=False)
     op.create_index(
         "uq_attempt_exposed",
@@ -634,10 +721,12 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
+        sa.Column("destination", sa.String(), nullable=False),
         sa.CheckConstraint(
             "status IN ('reserved', 'sent', 'pending', 'unknown', 'succeeded', 'failed', 'reversed')",
             name=op.f("ck_refund_leg_status_known"),
         ),
+        sa.CheckConstraint("destination IN ('payment', 'store_credit')", name=op.f("ck_refund_leg_destination_known")),
         sa.CheckConstraint("amount > 0", name=op.f("ck_refund_leg_amount_positive")),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_refund_leg_order_id")),
         sa.ForeignKeyConstraint(["payment_id"], ["payment.id"], name=op.f("fk_refund_leg_payment_id")),
@@ -702,6 +791,9 @@ def upgrade() -> None:
         sa.Column("command_id", sa.Uuid(), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("abandoning", sa.Boolean(), nullable=False),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("orphan", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "kind IN ('authorize', 'capture', 'void', 'refund', 'lookup', 'neutralize')",
             name=op.f("ck_operation_kind_known"),
@@ -721,11 +813,224 @@ def upgrade() -> None:
     op.create_index(op.f("ix_operation_order_id"), "operation", ["order_id"], unique=False)
     op.create_index(op.f("ix_operation_payment_id"), "operation", ["payment_id"], unique=False)
     op.create_index(
+        "ix_operation_operation_ref",
+        "operation",
+        ["operation_ref"],
+        unique=False,
+        postgresql_where=sa.text("operation_ref IS NOT NULL"),
+    )
+    op.create_index(
         "ix_operation_unresolved",
         "operation",
         ["initiated_at"],
         unique=False,
         postgresql_where=sa.text("outcome IN ('initiated', 'pending', 'action_required', 'unknown')"),
+    )
+    op.create_table(
+        "webhook_event",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("store_id", sa.String(), nullable=True),
+        sa.Column("order_id", sa.Uuid(), nullable=True),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=True),
+        sa.Column("merchant_ref", sa.String(), nullable=True),
+        sa.Column("trust", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.String(length=3), nullable=True),
+        sa.Column("operation_ref", sa.String(), nullable=True),
+        sa.Column("operation_mark", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("body_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("occurred_on", sa.Date(), nullable=True),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("matched", sa.Boolean(), sa.Computed("order_id IS NOT NULL", persisted=True), nullable=False),
+        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reviewed_by", sa.String(), nullable=True),
+        sa.Column("review_note", sa.String(), nullable=True),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_webhook_event_amount_not_negative")),
+        sa.CheckConstraint("octet_length(body_hash) = 32", name=op.f("ck_webhook_event_hash_size")),
+        sa.CheckConstraint(
+            "outcome IN ('initiated', 'succeeded', 'pending', 'action_required', 'declined', 'not_executed', 'unknown')",
+            name=op.f("ck_webhook_event_outcome_known"),
+        ),
+        sa.CheckConstraint(
+            "(reviewed_at IS NULL) = (reviewed_by IS NULL)", name=op.f("ck_webhook_event_review_complete")
+        ),
+        sa.CheckConstraint("trust IN ('signed', 'secret', 'unsigned')", name=op.f("ck_webhook_event_trust_known")),
+        sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_webhook_event_order_id")),
+        sa.ForeignKeyConstraint(["store_id"], ["store.id"], name=op.f("fk_webhook_event_store_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_event")),
+        sa.UniqueConstraint("account", "event_id", name=op.f("uq_webhook_event_account_event_id")),
+    )
+    op.create_index(
+        "ix_webhook_event_kind",
+        "webhook_event",
+        ["account", "kind", "occurred_on"],
+        unique=False,
+        postgresql_where=sa.text("order_id IS NULL"),
+    )
+    op.create_index(
+        "ix_webhook_event_merchant_ref", "webhook_event", ["account", "merchant_ref", "received_at"], unique=False
+    )
+    op.create_index(op.f("ix_webhook_event_order_id"), "webhook_event", ["order_id"], unique=False)
+    op.create_index("ix_webhook_event_store", "webhook_event", ["store_id", "matched", "id"], unique=False)
+    op.create_index(
+        "ix_webhook_event_waiting",
+        "webhook_event",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("delivered_at IS NULL AND reviewed_at IS NULL"),
+    )
+    op.create_index("ix_operation_initiated", "operation", ["initiated_at"], unique=False, postgresql_using="brin")
+    op.create_table(
+        "settlement_import",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=True),
+        sa.Column("file_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("first_day", sa.Date(), nullable=True),
+        sa.Column("last_day", sa.Date(), nullable=True),
+        sa.Column("problem", sa.String(), nullable=True),
+        sa.Column("requested_by", sa.String(), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('requested', 'reading', 'read', 'reconciled', 'failed')",
+            name=op.f("ck_settlement_import_state_known"),
+        ),
+        sa.CheckConstraint("(day IS NULL) <> (file_hash IS NULL)", name=op.f("ck_settlement_import_day_or_file")),
+        sa.ForeignKeyConstraint(["account"], ["gateway_account.id"], name=op.f("fk_settlement_import_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_import")),
+        sa.UniqueConstraint("account", "day", name=op.f("uq_settlement_import_account_day")),
+        sa.UniqueConstraint("account", "file_hash", name=op.f("uq_settlement_import_account_file_hash")),
+    )
+    op.create_table(
+        "settlement_file_chunk",
+        sa.Column("import_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"], ["settlement_import.id"], name=op.f("fk_settlement_file_chunk_import_id")
+        ),
+        sa.PrimaryKeyConstraint("import_id", "position", name=op.f("pk_settlement_file_chunk")),
+    )
+    op.create_table(
+        "settlement_line",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("import_id", sa.Uuid(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("line_ref", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("reference", sa.String(), nullable=True),
+        sa.Column("operation_ref", sa.String(), nullable=True),
+        sa.Column("merchant_ref", sa.String(), nullable=True),
+        sa.Column("payout_ref", sa.String(), nullable=True),
+        sa.Column("gross", sa.BigInteger(), nullable=False),
+        sa.Column("fee", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("paid_on", sa.Date(), nullable=True),
+        sa.Column("run", sa.Uuid(), nullable=False),
+        sa.Column("batch", sa.Integer(), nullable=False),
+        sa.Column("repeats", sa.Integer(), nullable=False),
+        sa.Column("finding", sa.String(), nullable=True),
+        sa.Column("operation_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint(
+            "finding IN ('matched', 'bookkeeping', 'timing', 'amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'payout_mismatch')",
+            name=op.f("ck_settlement_line_finding_known"),
+        ),
+        sa.ForeignKeyConstraint(["import_id"], ["settlement_import.id"], name=op.f("fk_settlement_line_import_id")),
+        sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_settlement_line_operation_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_line")),
+        sa.UniqueConstraint("account", "hash", name=op.f("uq_settlement_line_account_hash")),
+    )
+    op.create_index(op.f("ix_settlement_line_import_id"), "settlement_line", ["import_id"], unique=False)
+    op.create_index(
+        "ix_settlement_line_payout",
+        "settlement_line",
+        ["account", "payout_ref"],
+        unique=False,
+        postgresql_where=sa.text("payout_ref IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_settlement_line_unjudged",
+        "settlement_line",
+        ["account", "id"],
+        unique=False,
+        postgresql_where=sa.text("finding IS NULL"),
+    )
+    op.create_index(
+        "uq_settlement_line_operation",
+        "settlement_line",
+        ["operation_id"],
+        unique=True,
+        postgresql_where=sa.text("operation_id IS NOT NULL"),
+    )
+    op.create_table(
+        "bank_credit",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("payout_ref", sa.String(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("credited_on", sa.Date(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account"], ["gateway_account.id"], name=op.f("fk_bank_credit_account")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_credit")),
+        sa.UniqueConstraint("account", "payout_ref", name=op.f("uq_bank_credit_account_payout_ref")),
+    )
+    op.create_table(
+        "reconciliation_case",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("store_id", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("number", sa.String(), nullable=True),
+        sa.Column("merchant_ref", sa.String(), nullable=True),
+        sa.Column("operation_id", sa.Uuid(), nullable=True),
+        sa.Column("line_id", sa.BigInteger(), nullable=True),
+        sa.Column("expected", sa.BigInteger(), nullable=False),
+        sa.Column("actual", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hinted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("closed_by", sa.String(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'payout_mismatch')",
+            name=op.f("ck_reconciliation_case_kind_known"),
+        ),
+        sa.ForeignKeyConstraint(["store_id"], ["store.id"], name=op.f("fk_reconciliation_case_store_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reconciliation_case")),
+    )
+    op.create_index("ix_reconciliation_case_list", "reconciliation_case", ["store_id", "id"], unique=False)
+    op.create_index("ix_reconciliation_case_subject", "reconciliation_case", ["subject"], unique=False)
+    op.create_index(
+        "ix_reconciliation_case_unhinted",
+        "reconciliation_case",
+        ["account"],
+        unique=False,
+        postgresql_where=sa.text("closed_at IS NULL AND hinted_at IS NULL AND number IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_reconciliation_case_open",
+        "reconciliation_case",
+        ["subject"],
+        unique=True,
+        postgresql_where=sa.text("closed_at IS NULL"),
     )
     # ### end Alembic commands ###
 
@@ -733,6 +1038,44 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back."""
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_index("ix_reconciliation_case_list", table_name="reconciliation_case")
+    op.drop_index("ix_reconciliation_case_subject", table_name="reconciliation_case")
+    op.drop_index(
+        "ix_reconciliation_case_unhinted",
+        table_name="reconciliation_case",
+        postgresql_where=sa.text("closed_at IS NULL AND hinted_at IS NULL AND number IS NOT NULL"),
+    )
+    op.drop_index(
+        "uq_reconciliation_case_open", table_name="reconciliation_case", postgresql_where=sa.text("closed_at IS NULL")
+    )
+    op.drop_table("reconciliation_case")
+    op.drop_table("bank_credit")
+    op.drop_index(op.f("ix_settlement_line_import_id"), table_name="settlement_line")
+    op.drop_index(
+        "ix_settlement_line_payout", table_name="settlement_line", postgresql_where=sa.text("payout_ref IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_settlement_line_unjudged", table_name="settlement_line", postgresql_where=sa.text("finding IS NULL")
+    )
+    op.drop_index(
+        "uq_settlement_line_operation",
+        table_name="settlement_line",
+        postgresql_where=sa.text("operation_id IS NOT NULL"),
+    )
+    op.drop_table("settlement_line")
+    op.drop_table("settlement_file_chunk")
+    op.drop_table("settlement_import")
+    op.drop_index("ix_operation_initiated", table_name="operation", postgresql_using="brin")
+    op.drop_index(
+        "ix_webhook_event_waiting",
+        table_name="webhook_event",
+        postgresql_where=sa.text("delivered_at IS NULL AND reviewed_at IS NULL"),
+    )
+    op.drop_index("ix_webhook_event_store", table_name="webhook_event")
+    op.drop_index(op.f("ix_webhook_event_order_id"), table_name="webhook_event")
+    op.drop_index("ix_webhook_event_merchant_ref", table_name="webhook_event")
+    op.drop_index("ix_webhook_event_kind", table_name="webhook_event", postgresql_where=sa.text("order_id IS NULL"))
+    op.drop_table("webhook_event")
     op.drop_index(
         "ix_operation_unresolved",
         table_name="operation",
@@ -740,6 +1083,9 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_operation_payment_id"), table_name="operation")
     op.drop_index(op.f("ix_operation_order_id"), table_name="operation")
+    op.drop_index(
+        "ix_operation_operation_ref", table_name="operation", postgresql_where=sa.text("operation_ref IS NOT NULL")
+    )
     op.drop_index(op.f("ix_operation_attempt_id"), table_name="operation")
     op.drop_table("operation")
     op.drop_index(op.f("ix_shipment_item_order_id"), table_name="shipment_item")
@@ -760,6 +1106,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_attempt_payment_id"), table_name="attempt")
     op.drop_index(op.f("ix_attempt_order_id"), table_name="attempt")
+    op.drop_index("ix_attempt_reference", table_name="attempt", postgresql_where=sa.text("reference IS NOT NULL"))
     op.drop_index("ix_attempt_account", table_name="attempt")
     op.drop_table("attempt")
     op.drop_index(op.f("ix_allocation_section_id"), table_name="allocation")
@@ -768,6 +1115,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_shipment_section_id"), table_name="shipment")
     op.drop_index(op.f("ix_shipment_order_id"), table_name="shipment")
     op.drop_table("shipment")
+    op.drop_table("gateway_health")
     op.drop_table("routing_state")
     op.drop_index(
         "ix_payment_unknown", table_name="payment", postgresql_where=sa.text("status IN ('unknown', 'manual_review')")
@@ -807,7 +1155,14 @@ def downgrade() -> None:
     op.drop_table("order_change")
     op.drop_index(op.f("ix_discount_order_id"), table_name="discount")
     op.drop_table("discount")
-    op.drop_table("value_account")
+    op.drop_index(op.f("ix_value_entry_lot_id"), table_name="value_entry")
+    op.drop_table("value_entry")
+    op.execute("DROP FUNCTION refuse_rewriting()")
+    op.drop_index(op.f("ix_value_hold_lot_id"), table_name="value_hold")
+    op.drop_table("value_hold")
+    op.drop_index("uq_value_lot_card", table_name="value_lot", postgresql_where=sa.text("kind = 'gift_card'"))
+    op.drop_index("ix_value_lot_owner", table_name="value_lot", postgresql_where=sa.text("spent < amount"))
+    op.drop_table("value_lot")
     op.drop_table("sku")
     op.drop_table("routing_rule")
     op.drop_index("ix_orders_store_status", table_name="orders")
@@ -822,9 +1177,6 @@ def downgrade() -> None:
     op.drop_table("gateway_account")
     op.drop_index(op.f("ix_api_key_store_id"), table_name="api_key")
     op.drop_table("api_key")
-    op.drop_index("ix_value_entry_reference", table_name="value_entry")
-    op.drop_index("ix_value_entry_account", table_name="value_entry")
-    op.drop_table("value_entry")
     op.drop_table("store")
     op.drop_index("ix_idempotency_created", table_name="idempotency")
     op.drop_table("idempotency")

@@ -1,6 +1,7 @@
 """What happens around every request, on the real application; nothing it depends on is there."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -14,6 +15,9 @@ from api.app import create_app
 from api.middleware import LARGEST_BODY, Intake
 from api.parameters import template_of
 from api.problem import MEDIA_TYPE
+from gateways.gateway import Account
+from gateways.sandbox.adapter import SandboxGateway
+from gateways.sandbox.server.delivery import sign
 from models.database import Database
 from wiring.ports import free_ports
 from wiring.resources import Resources
@@ -33,7 +37,8 @@ async def app() -> AsyncIterator[FastAPI]:
     settings = Settings.model_validate({"database_url": f"postgresql://opms:secret@127.0.0.1:{postgres}/opms"})
     database = Database(settings.database_url)
     client = await Client.connect(f"127.0.0.1:{temporal}", lazy=True)
-    app = create_app(Resources(settings, database, client))
+    gateway = SandboxGateway(Account("sandbox-a", "http://127.0.0.1:9", "key"))
+    app = create_app(Resources(settings, database, client, {"sandbox-a": gateway}))
 
     @app.post("/notes/{number}")
     async def take(number: str, note: Note, request: Request) -> dict[str, str]:
@@ -42,11 +47,6 @@ async def app() -> AsyncIterator[FastAPI]:
     @app.get("/broken")
     async def break_down() -> None:
         raise ValueError(f"secret {VISA}")
-
-    @app.get("/hook")
-    @app.post("/v1/webhooks/{account}")
-    async def hook(account: str = "") -> dict[str, str]:
-        return {"account": account}
 
     yield app
     await database.close()
@@ -120,8 +120,17 @@ async def test_a_card_number_is_refused_and_neither_told_nor_logged(http: httpx.
     assert "1111" not in str(lines)
 
 
-async def test_bodies_of_gateways_are_theirs(http: httpx.AsyncClient) -> None:
-    assert (await http.post("/v1/webhooks/sandbox-a", json={"tid": VISA})).status_code == 200
+async def test_bodies_of_gateways_are_theirs_and_are_sent_again_while_they_cannot_be_stored(
+    http: httpx.AsyncClient,
+) -> None:
+    event = {"id": VISA, "type": "t", "reference": VISA, "merchant_ref": "m", "occurred_at": "2026-11-23T00:00:00Z"}
+    raw = json.dumps({"events": [event]}).encode()
+    headers = {"Sandbox-Signature": sign("key", raw, time.time())}
+    with structlog.testing.capture_logs() as lines:
+        response = await http.post("/v1/webhooks/sandbox-a", content=raw, headers=headers)
+    assert response.status_code == 503
+    assert code_of(response) == "unavailable"
+    assert VISA not in f"{lines}{response.text}"
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "\ud800", "\udc00\ud800"])

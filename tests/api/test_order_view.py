@@ -11,6 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from api.pay.link import PayLinks
 from api.schemas.example import placed_order
 from api.schemas.order import Links, OrderOut, order_head, order_out, order_response
 from api.schemas.refund import refund_preview_out
@@ -24,7 +25,7 @@ from domain.reorder import Wanted
 from domain.states import TenderStatus
 from queries.order import CommandView, OrderView
 
-LINKS = Links("http://ui:8080/", "shops")
+LINKS = Links("http://ui:8080/", "shops", PayLinks("http://shop", "a secret"))
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
@@ -176,6 +177,8 @@ def test_a_decline_and_an_action_are_shown_on_their_payment() -> None:
     assert shown(order.put(acting))["payments"][1]["next_action"] == {
         "kind": "redirect",
         "url": "https://pg.test/3ds",
+        "fields": None,
+        "due_at": None,
     }
     assert shown(order)["payments"][1]["decline"] is None
 

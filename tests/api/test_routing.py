@@ -1,13 +1,15 @@
 """What a rule would have done, and how shares are shown. No database: the payments are given."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.schemas.routing import RuleIn, shares_out
+from api.schemas.routing import RuleIn, circuit_out, shares_out
+from domain.health import Circuit
 from domain.routing import Constraint, Rule
 from queries.routing import AccountView, RoutedPayment, Tally, replay
 
@@ -80,3 +82,22 @@ def test_weights_keep_the_order_in_which_they_were_sent() -> None:
 def test_a_misshapen_rule_is_refused(body: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RuleIn.model_validate(body)
+
+
+def test_instalments_count_in_a_preview() -> None:
+    at_once = ratio(50, constraints=(Constraint("a", max_instalments=0),))
+    in_parts = [RoutedPayment("a", "card", "KRW", 1000, instalments=3)] * 4
+    assert replay(at_once, accounts(), in_parts).tallies == (Tally("b", 4, 4000),)
+
+
+def test_a_circuit_is_shown_with_what_it_remembers_and_when_it_is_probed() -> None:
+    half_a_minute = timedelta(seconds=30)
+    circuit = Circuit("a", "card", window=(None, PAUSED, PAUSED), opened_at=PAUSED, successes=1)
+    shown = circuit_out(circuit, PAUSED)
+    assert (shown.state, shown.calls, shown.failures, shown.successes) == ("open", 3, 2, 1)
+    assert (shown.last_failure_at, shown.probes_from) == (PAUSED, PAUSED + half_a_minute)
+    probing = replace(circuit, probe_at=PAUSED + half_a_minute)
+    assert circuit_out(probing, PAUSED + half_a_minute).probe_in_flight
+    assert not circuit_out(circuit, PAUSED + half_a_minute).probe_in_flight
+    healthy = circuit_out(Circuit("a", "card"), PAUSED)
+    assert (healthy.state, healthy.last_failure_at, healthy.probes_from) == ("closed", None, None)

@@ -1,5 +1,7 @@
 """Giving money back: ceilings, policies, legs that fail, and money that was still on its way."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,9 @@ from domain.checkout import AskedPayment
 from domain.errors import AmountExceeded, IllegalTransition, Invalid, NothingToDo
 from domain.fulfillment import Pieces
 from domain.gateway import OperationKind
-from domain.refund import AskedLeg, AskedRefund, grant
+from domain.refund import AskedLeg, AskedRefund, grant, settle_refunds
 from domain.states import BalanceState, LegStatus, OrderStatus, PaidStatus, RefundStatus
-from tests.domain.desk import UNKNOWN, Desk, a_checkout, declined
+from tests.domain.desk import OK, UNKNOWN, Desk, a_checkout, declined
 
 THREE = (AskedPayment("points", 10000), AskedPayment("card", 20000, "tok-1"), AskedPayment("card", 32700, "tok-2"))
 REFUND = OperationKind.REFUND
@@ -127,7 +129,13 @@ def test_when_all_was_given_back_goods_add_nothing() -> None:
         refunds(desk, AskedRefund((Pieces(desk.item("MUG").id, 1),)))
 
 
-def test_a_leg_that_fails_is_planned_again_elsewhere_and_then_a_person_decides() -> None:
+def nobody(desk: Desk) -> Desk:
+    """The same order of a customer whom nobody knows."""
+    desk.order = replace(desk.order, customer_id="")
+    return desk
+
+
+def test_a_leg_that_fails_is_planned_again_elsewhere_then_it_becomes_store_credit_then_a_person_decides() -> None:
     desk = placed(*THREE)
     refunds(desk, AskedRefund(amount=10000))
     desk.answer(desk.due(REFUND)[0], declined())
@@ -136,15 +144,79 @@ def test_a_leg_that_fails_is_planned_again_elsewhere_and_then_a_person_decides()
     assert legs(desk)[-1] == ("points-0", 10000)
     assert [g.status for g in desk.order.legs] == [LegStatus.FAILED, LegStatus.FAILED, LegStatus.SUCCEEDED]
     assert desk.order.refunds[0].status == RefundStatus.SUCCEEDED
-    alone = placed()
+    known = placed()
+    refunds(known, AskedRefund(amount=10000))
+    known.answer(known.due(REFUND)[0], declined())
+    assert [(g.destination, g.status) for g in known.order.legs] == [
+        ("payment", LegStatus.FAILED),
+        ("store_credit", LegStatus.SUCCEEDED),
+    ]
+    assert (known.store_credit, known.order.refunds[0].status) == (10000, RefundStatus.SUCCEEDED)
+    assert (known.order.refunded, known.order.requires_review) == (10000, False)
+    assert known.order.balance is BalanceState.SETTLED
+    alone = nobody(placed())
     refunds(alone, AskedRefund(amount=10000))
     alone.answer(alone.due(REFUND)[0], declined())
+    assert alone.store_credit == 0
     assert alone.order.refunds[0].status is RefundStatus.PARTIALLY_EXECUTED
     assert (alone.order.requires_review, alone.order.balance) == (True, BalanceState.CREDIT)
 
 
+def test_what_other_payments_cannot_take_in_full_becomes_store_credit_for_the_rest() -> None:
+    desk = placed(*THREE)
+    refunds(desk, AskedRefund(amount=50000))
+    for _ in range(2):
+        desk.answer(desk.due(REFUND)[0], declined())
+    assert (desk.store_credit, desk.order.refunded) == (40000, 50000)
+    assert [(m, a) for m, a in legs(desk) if m == "points-0"] == [("points-0", 10000)]
+    credited = {
+        desk.order.payment(g.payment_id).position: g.amount for g in desk.order.legs if g.destination != "payment"
+    }
+    assert credited == {2: 32700, 1: 7300}
+    assert desk.order.refunds[0].status is RefundStatus.SUCCEEDED
+    with pytest.raises(AmountExceeded):
+        refunds(desk, AskedRefund(amount=12701))
+
+
+@given(
+    amounts=st.lists(st.integers(1, 30000), min_size=1, max_size=6),
+    takes=st.lists(st.booleans(), min_size=1, max_size=6),
+    policy=st.sampled_from(["reverse", "proportional", "card_first", "store_value_first"]),
+)
+def test_whatever_pgs_refuse_the_customer_gets_each_unit_once_and_own_value_never_as_credit(
+    amounts: list[int], takes: list[bool], policy: str
+) -> None:
+    desk = placed(*THREE)
+    granted = turn = 0
+    for amount in amounts:
+        if granted + amount <= 62700:
+            refunds(desk, AskedRefund(amount=amount, policy=policy))  # type: ignore[arg-type]
+            granted += amount
+        while due := desk.due(REFUND):
+            desk.answer(due[0], OK if takes[turn % len(takes)] else declined())
+            turn += 1
+    assert desk.order.refunded == granted
+    assert not desk.order.requires_review
+    credited = [g for g in desk.order.legs if g.destination == "store_credit"]
+    assert sum(g.amount for g in credited) == desk.store_credit <= 52700
+    assert not any(desk.order.payment(g.payment_id).internal for g in credited)
+
+
+def test_own_value_that_could_not_go_back_goes_nowhere_else() -> None:
+    desk = placed(*THREE)
+    refunds(desk, AskedRefund(amount=10000, policy="store_value_first"))
+    [leg] = desk.order.legs
+    stuck = replace(leg, status=LegStatus.FAILED)
+    refund = replace(desk.order.refunds[0], status=RefundStatus.EXECUTING)
+    payment = replace(desk.payment(0), refunded=0)
+    before = desk.order.put(stuck, refund, payment)
+    after = settle_refunds(before, desk.moment)
+    assert after.legs == before.legs
+    assert after.refunds[0].status is RefundStatus.PARTIALLY_EXECUTED
+
+
 def test_a_person_gives_back_what_could_not_be_without_giving_it_twice() -> None:
-    desk = placed()
+    desk = nobody(placed())
     refunds(desk, AskedRefund(amount=10000))
     desk.answer(desk.due(REFUND)[0], declined())
     refunds(desk, AskedRefund(amount=10000, policy="manual", legs=(AskedLeg(desk.payment(0).id, 10000),)))

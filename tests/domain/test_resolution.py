@@ -1,6 +1,7 @@
 """What to ask next: the ladders, what an account can do, and calls that are the same on every send."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from domain.capture import capture
 from domain.gateway import Capabilities, Flow, Idempotency, NeutralizeBy, OperationKind, Outcome
 from domain.payment import Operation
+from domain.refund import AskedRefund, grant
 from domain.resolution import (
     PENDING_LADDER,
     RETRY_LADDER,
@@ -26,7 +28,7 @@ ABLE = Capabilities(
     multiple_captures=True,
     partial_capture=True,
     partial_refund=True,
-    idempotency=Idempotency(ttl_seconds=3600),
+    idempotency=Idempotency(ttl_seconds=86_400),
     lookup_by_reference=True,
     lookup_by_merchant_ref=True,
     not_found_final_after_seconds=None,
@@ -38,7 +40,7 @@ MOVES = {OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.VOID, Ope
 
 
 def asked(desk: Desk, operation: Operation, able: Capabilities = ABLE) -> tuple[int, OperationKind]:
-    due = due_call(desk.order.put(operation), operation, able)
+    due = due_call(desk.order.put(operation), operation, able, desk.now)
     return due.delay_seconds, due.call.kind
 
 
@@ -70,6 +72,27 @@ def test_an_account_without_idempotency_is_never_sent_a_doubt_again(tries: int) 
     assert asked(desk, doubt, FORGETFUL)[1] is not OperationKind.AUTHORIZE
     both = replace(FORGETFUL, neutralize_by=NeutralizeBy.NONE)
     assert asked(desk, doubt, both)[1] is OperationKind.LOOKUP
+
+
+@pytest.mark.parametrize("kind", [OperationKind.AUTHORIZE, OperationKind.CAPTURE])
+def test_a_key_that_the_pg_may_have_forgotten_is_not_sent_again(kind: OperationKind) -> None:
+    desk = Desk(a_checkout(capture="manual"))
+    if kind is OperationKind.CAPTURE:
+        desk.succeed()
+        desk.decide(lambda m: capture(desk.order, None, m))
+    doubt = replace(desk.due()[0], outcome=Outcome.UNKNOWN, tries=1)
+    assert asked(desk, doubt)[1] is kind
+    desk.now += timedelta(days=1)
+    assert asked(desk, doubt)[1] is OperationKind.LOOKUP
+
+
+def test_a_refund_is_sent_again_without_keys_where_the_pg_knows_it_by_a_reference() -> None:
+    desk = Desk(a_checkout())
+    desk.succeed()
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000, reason="late"), m, command_id=desk.order.id))
+    doubt = replace(desk.due()[0], outcome=Outcome.UNKNOWN, tries=1)
+    assert asked(desk, doubt, FORGETFUL)[1] is OperationKind.LOOKUP
+    assert asked(desk, doubt, replace(FORGETFUL, refunds_sent_again=True))[1] is OperationKind.REFUND
 
 
 @given(

@@ -19,6 +19,7 @@ from domain.routing import (
     Measure,
     Rule,
     Strategy,
+    Wanted,
     choose,
     clip_of,
     validate_rule,
@@ -56,14 +57,13 @@ def take(
     deficits, taken = deficits or {}, []
     for able, amount in payments:
         accounts = [an_account(name, paused=name not in able) for name, _ in rule.weights]
-        decision, deficits = choose(rule, accounts, deficits, method="card", currency="KRW", amount=amount, clip=clip)
+        decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount), clip=clip)
         taken.append((decision.account, amount))
     return taken, deficits
 
 
 def decide(rule: Rule, accounts: list[AccountState], **changes: object) -> tuple[Decision, dict[str, int]]:
-    payment = {"method": "card", "currency": "KRW", "amount": 1000, **changes}
-    return choose(rule, accounts, {}, **payment)  # type: ignore[arg-type]
+    return choose(rule, accounts, {}, replace(Wanted("card", "KRW", 1000), **changes))  # type: ignore[arg-type]
 
 
 def counts(taken: Taken) -> Counter[str]:
@@ -169,7 +169,7 @@ def test_deficits_always_sum_to_zero_and_the_largest_eligible_one_is_chosen(
     for able, amount in payments:
         accounts = [an_account(name, paused=name not in able) for name, _ in rule.weights]
         try:
-            decision, deficits = choose(rule, accounts, deficits, method="card", currency="KRW", amount=amount)
+            decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount))
         except NoGatewayEligible:
             continue
         eligible = [each for each in decision.candidates if each.eligible and each.weight]
@@ -182,7 +182,7 @@ def test_a_disabled_account_gets_no_share_and_no_claim() -> None:
     deficits: dict[str, int] = {"b": 7}
     taken = Counter[str]()
     for _ in range(700):
-        decision, deficits = choose(a_rule(THREE), accounts, deficits, method="card", currency="KRW", amount=1000)
+        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
         taken[decision.account] += 1
     assert taken == {"a": 500, "c": 200}
     assert deficits["b"] == 7
@@ -192,11 +192,11 @@ def test_a_claim_that_left_with_a_disabled_account_does_not_move_the_bound_of_th
     _, deficits = take(a_rule(THREE), [("ac", 1000)] * 2000)
     accounts = [an_account("a"), an_account("b", enabled=False), an_account("c", paused=True)]
     for _ in range(2000):
-        _, deficits = choose(a_rule(THREE), accounts, deficits, method="card", currency="KRW", amount=1000)
+        _, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
     back = Counter[str]()
     for _ in range(700):
         accounts = [an_account("a"), an_account("b", enabled=False), an_account("c")]
-        decision, deficits = choose(a_rule(THREE), accounts, deficits, method="card", currency="KRW", amount=1000)
+        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
         back[decision.account] += 1
     assert 200 < back["c"] <= 200 + CLIP_PAYMENTS + 1
 
@@ -229,7 +229,7 @@ def test_the_next_choice_after_a_refusal_leaves_out_who_was_tried() -> None:
 def test_the_fallback_is_walked_in_its_order_and_changes_no_deficit() -> None:
     rule = a_rule({"a": 100, "b": 0}, fallback=("x", "b", "y"))
     accounts = [an_account("a", paused=True), an_account("b"), an_account("x", enabled=False), an_account("y")]
-    decision, deficits = choose(rule, accounts, {"a": 5}, method="card", currency="KRW", amount=1000)
+    decision, deficits = choose(rule, accounts, {"a": 5}, Wanted("card", "KRW", 1000))
     assert (decision.account, decision.reason, deficits) == ("b", "fallback", {"a": 5})
 
 
@@ -262,6 +262,7 @@ def test_a_single_is_one_account_with_or_without_a_fallback() -> None:
 
 USD = MethodLimit("card", "USD", 50, 99)
 BANK = MethodLimit("bank", "KRW", 200, 500)
+MONTHS = MethodLimit("card", "KRW", 100, 10_000, max_instalments=6, instalments_from=500)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +273,7 @@ BANK = MethodLimit("bank", "KRW", 200, 500)
         (an_account("a", paused=True), None, {}, "paused"),
         (an_account("a"), None, {"excluded": frozenset({"a"})}, "excluded"),
         (an_account("a", manual_capture=False), None, {"manual_capture": True}, "no_manual_capture"),
+        (replace(an_account("a"), several_captures=False), None, {"several_captures": True}, "no_several_captures"),
         (an_account("a"), None, {"method": "points"}, "method_not_offered"),
         (an_account("a", limits=(CARD, BANK)), None, {"currency": "USD"}, "currency_not_offered"),
         (an_account("a", limits=(USD, BANK)), None, {"currency": "USD"}, "amount_outside_limits"),
@@ -280,6 +282,11 @@ BANK = MethodLimit("bank", "KRW", 200, 500)
         (an_account("a"), Constraint("a", currencies=("USD",)), {}, "constrained"),
         (an_account("a"), Constraint("a", min_amount=1001), {}, "constrained"),
         (an_account("a"), Constraint("a", max_amount=999), {}, "constrained"),
+        (an_account("a"), None, {"instalments": 3}, "instalments_not_offered"),
+        (an_account("a", limits=(MONTHS,)), None, {"instalments": 7}, "instalments_not_offered"),
+        (an_account("a", limits=(MONTHS,)), None, {"instalments": 3, "amount": 499}, "instalments_not_offered"),
+        (an_account("a", limits=(MONTHS,)), Constraint("a", max_instalments=2), {"instalments": 3}, "constrained"),
+        (an_account("a", limits=(MONTHS,)), Constraint("a", max_instalments=0), {"instalments": 2}, "constrained"),
     ],
 )
 def test_each_reason_against_an_account_is_named(
@@ -342,6 +349,7 @@ def test_a_sound_rule_passes(rule: Rule) -> None:
         ({"constraints": (Constraint("x"),)}, {("/constraints/0", "unknown_account")}),
         ({"constraints": (Constraint("a", min_amount=-1),)}, {("/constraints/0", "empty_range")}),
         ({"constraints": (Constraint("a", min_amount=9, max_amount=8),)}, {("/constraints/0", "empty_range")}),
+        ({"constraints": (Constraint("a", max_instalments=-1),)}, {("/constraints/0/max_instalments", "too_small")}),
         ({"strategy": "x", "by": "y"}, {("/strategy", "unknown_word"), ("/by", "unknown_word")}),
     ],
 )

@@ -19,8 +19,9 @@ _KEY = """
     VALUES (uuidv7(), $1, 'test', $2, $3, now())
 """
 _POINTS = """
-    INSERT INTO value_account (store_id, customer_id, kind, balance, held) VALUES ($1, $2, 'points', 10000000, 0)
-    ON CONFLICT (store_id, customer_id, kind) DO NOTHING
+    INSERT INTO value_lot (id, store_id, kind, owner, currency, amount, held, spent, promotional, created_at)
+    SELECT uuidv7(), $1::text, 'points', $2::text, 'KRW', 10000000, 0, 0, false, now()
+     WHERE NOT EXISTS (SELECT FROM value_lot WHERE store_id = $1 AND owner = $2)
 """
 
 

@@ -226,7 +226,8 @@ class Shop:
 
     def points(self, customer: str) -> tuple[int, int]:
         """A customer's points by our own ledger: (balance, held)."""
-        [(balance, held)] = self.sql("SELECT balance, held FROM value_account WHERE customer_id = $1", customer)
+        look = "SELECT sum(amount - spent)::int, sum(held)::int FROM value_lot WHERE kind = 'points' AND owner = $1"
+        [(balance, held)] = self.sql(look, customer)
         return balance, held
 
     def sql(self, statement: str, *arguments: Any) -> list[Any]:

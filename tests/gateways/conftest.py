@@ -8,6 +8,10 @@ import pytest
 from gateways.catalog import VENDORS, build_gateway
 from gateways.gateway import Account
 from tests.gateways.rig import KEY, Rig, SandboxServer
+from tests.gateways.rigs.adyen import adyen_rig
+from tests.gateways.rigs.nice import nice_rig
+from tests.gateways.rigs.stripe import stripe_rig
+from tests.gateways.rigs.toss import toss_rig
 
 PENDING_MS = 150
 SLOW_MS = 400
@@ -27,7 +31,13 @@ def _sandbox_rig(server: SandboxServer) -> Rig:
     return Rig(build_gateway("sandbox", Account("sandbox-a", server.url, KEY)), server, "sandbox-a")
 
 
-RIGS: dict[str, Callable[[SandboxServer], Rig]] = {"sandbox": _sandbox_rig}
+RIGS: dict[str, Callable[[SandboxServer], Rig]] = {
+    "adyen": adyen_rig,
+    "nice": nice_rig,
+    "sandbox": _sandbox_rig,
+    "stripe": stripe_rig,
+    "toss": toss_rig,
+}
 
 
 @pytest.fixture(params=sorted(VENDORS))
@@ -36,7 +46,7 @@ async def rig(request: pytest.FixtureRequest, sandbox: SandboxServer) -> AsyncIt
     sandbox.http.delete("/_faults").raise_for_status()
     built = RIGS[request.param](sandbox)
     yield built
-    await built.gateway.close()
+    await built.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What the law suite needs of a vendor: its gateway, a way to break it, and a look into its own ledger."""
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -9,16 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from domain.gateway import Answer, Call, OperationKind, Outcome
 from gateways.gateway import Gateway
 
 READY_SECONDS = 15.0
+SETTLE_SECONDS = 8.0
 KEY = "key-of-the-laws"
 OK = "tok_ok"
 ACCOUNT = "sandbox-b"
@@ -105,6 +109,13 @@ class Money:
 class Rig:
     """One vendor under the laws. A new vendor subclasses this and joins ``RIGS`` in conftest.py."""
 
+    zone: tzinfo = UTC
+    """In which the account counts its days."""
+    silent: frozenset[OperationKind] = frozenset()
+    """Operations whose answers state no amount."""
+    keeps_no_trace_of_nobody: bool = False
+    """An instrument that does not exist is refused before there is anything that a lookup could find."""
+
     def __init__(self, gateway: Gateway, server: SandboxServer, account: str) -> None:
         self.gateway = gateway
         self.account = account
@@ -114,6 +125,13 @@ class Rig:
     def arm(self, fault: str, kind: OperationKind, *, times: int = 1, ms: int = 3000) -> None:
         """Break the next request of ``kind``."""
         self._server.arm(fault, kind.value, times=times, ms=ms, account=self.account)
+
+    async def settlement(self) -> None:
+        """Wait until the PG has its settlement of today ready."""
+
+    async def close(self) -> None:
+        """Release what was opened for the laws."""
+        await self.gateway.close()
 
     def money(self, call: Call) -> Money:
         """What really happened on the call's merchant_ref."""
@@ -154,7 +172,9 @@ class Rig:
 
 
 async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000) -> Call:
-    """A call of ``kind``, with what must be there before it."""
+    """A call of ``kind``, with what must be there before it. Skips what needs a hold if the PG holds nothing."""
+    if kind in {CAPTURE, VOID} and not rig.gateway.capabilities().manual_capture:
+        pytest.skip("takes money at once")
     charge = rig.charge(amount, capture_now=kind in {AUTHORIZE, REFUND})
     if kind is AUTHORIZE:
         return charge
@@ -162,10 +182,40 @@ async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000) -> Ca
     return rig.follow(charge, kind, amount, answer.reference)
 
 
-async def succeeded(rig: Rig, call: Call) -> Answer:
+async def settled(rig: Rig, call: Call) -> Answer:
+    """The answer when there is one: what is declared asynchronous is waited for, by asking what became of it."""
     answer = await rig.gateway.perform(call)
+    asking = call if call.kind in {LOOKUP, NEUTRALIZE} else rig.about(call, LOOKUP)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    waiting = answer.outcome in _undecided(rig, call)
+    while waiting and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+        answer = await rig.gateway.perform(asking)
+        waiting = answer.outcome in _undecided(rig, asking)
+    return answer
+
+
+def _undecided(rig: Rig, call: Call) -> set[Outcome]:
+    """What may still change. A PG that is not asked but heard is unknown until its event has come."""
+    can = rig.gateway.capabilities()
+    kind = call.subject if call.kind is LOOKUP else call.kind
+    asked = can.lookup_by_reference or can.lookup_by_merchant_ref
+    unheard = {Outcome.UNKNOWN} if call.kind is LOOKUP and not asked else set()
+    return unheard | ({Outcome.PENDING} if kind in can.asynchronous else set())
+
+
+async def succeeded(rig: Rig, call: Call) -> Answer:
+    answer = await settled(rig, call)
     assert (answer.outcome, answer.issues) == (Outcome.SUCCEEDED, ())
     return answer
+
+
+async def sent_again(rig: Rig, call: Call) -> Answer:
+    """A second sending of what has happened. A PG without keys refuses it, and only a lookup says what happened."""
+    if rig.gateway.capabilities().idempotency.ttl_seconds:
+        return await succeeded(rig, call)
+    assert (await rig.gateway.perform(call)).outcome in {Outcome.SUCCEEDED, Outcome.UNKNOWN}
+    return await succeeded(rig, rig.about(call, LOOKUP))
 
 
 def effects(rig: Rig, call: Call) -> int:

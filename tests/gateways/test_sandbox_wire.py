@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 
@@ -36,6 +37,15 @@ PAYMENT = {
     "voided": 0,
 }
 OPERATION = {"id": "op_1", "status": "succeeded", "merchant_ref": "ref-000001", "amount": 1000, "currency": "KRW"}
+
+
+@pytest.fixture
+async def rig(sandbox: SandboxServer) -> AsyncIterator[Rig]:
+    """The sandbox's own: these are its words and no laws."""
+    sandbox.http.delete("/_faults").raise_for_status()
+    built = Rig(build_gateway("sandbox", Account("sandbox-a", sandbox.url, KEY)), sandbox, "sandbox-a")
+    yield built
+    await built.close()
 
 
 async def answered(call: Call, body: Any, *, status: int = 201) -> Answer:

@@ -69,6 +69,8 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=IDS)
 def test_every_address_that_is_named_is_one_of_the_api(document: Path) -> None:
+    if document.parent.name == "gateways":  # Addresses there are the PGs' own.
+        return
     text = document.read_text()
     named = {one or other for one, other in ADDRESS.findall(text)} - {"/v1/orders/$N/$1"}
     named |= {f"/v1/orders/$N/{path}" for path in COMMAND.findall(text)}

@@ -92,7 +92,7 @@ async def a_payment(connection: AsyncConnection, **changes: Any) -> tuple[UUID, 
         paid=0,
     )
     amounts = {"authorized": 0, "captured": 0, "voided": 0, "refunded": 0, "refund_pending": 0}
-    row = {"position": 0, "method": "card", "amount": 1000, "status": "created"} | amounts | changes
+    row = {"position": 0, "method": "card", "amount": 1000, "status": "created", "instalments": 0} | amounts | changes
     await insert(connection, "payment", id=payment_id, order_id=order_id, request_id=request_id, **row)
     return order_id, payment_id
 
@@ -198,18 +198,3 @@ async def test_stock_is_never_negative_nor_oversold(
             )
             on_hand, held, committed = stock
             await insert(connection, "stock", store_id=STORE, sku=sku, on_hand=on_hand, held=held, committed=committed)
-
-
-async def test_value_is_never_held_beyond_the_balance(database: Database) -> None:
-    with pytest.raises(IntegrityError, match="held_within_balance"):
-        async with database.transaction() as connection:
-            await a_store(connection)
-            await insert(
-                connection,
-                "value_account",
-                store_id=STORE,
-                customer_id=uuid4().hex,
-                kind="points",
-                balance=10,
-                held=11,
-            )

@@ -24,7 +24,7 @@ async def hasty(shop: Shop) -> AsyncIterator[Shop]:
 async def shelf(shop: Shop) -> list[tuple[Any, ...]]:
     """Pieces of what the checkout takes, and the customer's points."""
     stock = await shop.sql("SELECT sku, on_hand, held, committed FROM stock WHERE store_id = :s ORDER BY sku", s=STORE)
-    points = await shop.sql("SELECT balance, held FROM value_account WHERE customer_id = 'c-1'")
+    points = await shop.sql("SELECT amount, held, spent FROM value_lot WHERE kind = 'points' AND owner = 'c-1'")
     return [*stock, *points]
 
 

@@ -2,7 +2,8 @@
 
 Keyed with ``Idempotency-Key`` (and optionally ``Request-Expires-At``, Unix milliseconds), ``Authorization: Bearer``:
 
-    POST /{account}/v1/payments                        authorize: merchant_ref amount currency method token [capture]
+    POST /{account}/v1/payments                        authorize: merchant_ref amount currency method
+                                                       [token] [capture] [customer] [return_url]
     POST /{account}/v1/payments/{reference}/captures   amount currency
     POST /{account}/v1/payments/{reference}/voids      releases all that is held
     POST /{account}/v1/payments/{reference}/refunds    amount currency

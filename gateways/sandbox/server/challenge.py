@@ -1,12 +1,13 @@
-"""The page on which a customer approves or declines a tok_3ds payment."""
+"""The page on which a customer approves or declines: a tok_3ds payment, or one without a token."""
 
 import secrets
 from collections.abc import Callable
 from html import escape
 from urllib.parse import parse_qs
 
+import httpx
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from gateways.sandbox.server.ledger import Ledger, Stamp
@@ -59,7 +60,16 @@ class Challenge:
                 payment = self._ledger.decide(payment, stamp, approve=action == "approve")
         except Refusal as refusal:
             return _page("Not possible", refusal.message, status=refusal.status)
-        return _decided(payment)
+        return self._send_back(payment) or _decided(payment)
+
+    def _send_back(self, payment: Payment) -> Response | None:
+        """The customer returns to the shop, if the shop has said where."""
+        query = "SELECT url FROM returns WHERE reference=?"
+        row = self._storage.connection.execute(query, (payment.reference,)).fetchone()
+        if row is None:
+            return None
+        outcome = {"reference": payment.reference, "status": payment.status.value}
+        return RedirectResponse(str(httpx.URL(row["url"]).copy_merge_params(outcome)), 303)
 
     def _find(self, request: Request) -> Payment:
         return self._ledger.find(request.path_params["account"], request.path_params["reference"])

@@ -89,6 +89,9 @@ class Voice(Protocol):
     def is_acknowledged(self, status: int, body: bytes) -> bool:
         """Whether the receiver's answer counts."""
 
+    def takes_type(self, content_type: str) -> bool:
+        """Whether an answer of this ``Content-Type`` counts."""
+
 
 class _OwnVoice:
     def sign(self, secret: str, raw: bytes, now: float) -> Mapping[str, str]:
@@ -96,6 +99,9 @@ class _OwnVoice:
 
     def is_acknowledged(self, status: int, _body: bytes) -> bool:
         return 200 <= status < 300
+
+    def takes_type(self, _content_type: str) -> bool:
+        return True
 
 
 _OWN_VOICE = _OwnVoice()
@@ -134,6 +140,7 @@ class Courier:
                 row["url"], content=raw, headers=dict(voice.sign(row["secret"], raw, self._clock()))
             )
             delivered = voice.is_acknowledged(response.status_code, response.content)
+            delivered = delivered and voice.takes_type(response.headers.get("content-type", ""))
             why = f"status {response.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             delivered, why = False, type(error).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateways.sandbox.server.ledger import Charge, Ledger, Stamp, Subject
-from gateways.sandbox.server.payment import SLOW_TOKEN, Payment, Status
+from gateways.sandbox.server.payment import PAGE, SLOW_TOKEN, Payment, Status
 from gateways.sandbox.server.refusal import NotTaken, Refusal
 from gateways.sandbox.server.storage import Storage
 
@@ -128,7 +128,12 @@ class Execution:
         fields = order.fields
         match order.kind, payment:
             case "authorize", None:
-                return self._ledger.authorize(_charge(fields), stamp)
+                payment = self._ledger.authorize(_charge(fields), stamp)
+                self._connection.execute(
+                    "INSERT INTO returns SELECT ?, ? WHERE ? IS NOT NULL",
+                    (payment.reference, fields.get("return_url"), fields.get("return_url")),
+                )
+                return payment
             case "capture", Payment():
                 return self._ledger.capture(payment, fields["amount"], fields["currency"], stamp)
             case "void", Payment():
@@ -201,7 +206,7 @@ def _charge(fields: dict[str, Any]) -> Charge:
         amount=fields["amount"],
         currency=fields["currency"],
         method=fields["method"],
-        token=fields["token"],
+        token=fields.get("token", PAGE),
         capture_now=fields.get("capture", True),
     )
 

@@ -19,6 +19,7 @@ _MERCHANT_REF = re.compile(r"[A-Za-z0-9_-]{6,40}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _WORD = re.compile(r"[\x21-\x7e]{1,200}")
+_ADDRESS = re.compile(r"https?://[\x21-\x7e]{1,1990}")
 _CUSTOMER = re.compile(r"[^\x00-\x1f\ud800-\udfff]{1,200}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
@@ -41,14 +42,15 @@ _RULES: dict[str, tuple[Rule, str]] = {
     "currency": (_like(_CURRENCY), "must be three capital letters"),
     "method": (_like(_WORD), "must be 1 to 200 printable ASCII characters without spaces"),
     "token": (_like(_WORD), "must be 1 to 200 printable ASCII characters without spaces"),
+    "return_url": (_like(_ADDRESS), "must be an http or https address of at most 2000 characters"),
     "capture": (lambda value: isinstance(value, bool), "must be true or false"),
     "customer": (_like(_CUSTOMER), "must be 1 to 200 characters of text"),
     "operation_key": (_like(_KEY), "must be 16 to 64 characters of A-Z a-z 0-9 _ -"),
 }
 _FIELDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "authorize": (
-        frozenset({"merchant_ref", "amount", "currency", "method", "token"}),
-        frozenset({"capture", "customer"}),
+        frozenset({"merchant_ref", "amount", "currency", "method"}),
+        frozenset({"token", "capture", "customer", "return_url"}),
     ),
     "capture": (frozenset({"amount", "currency"}), frozenset()),
     "void": (frozenset(), frozenset()),

@@ -52,6 +52,8 @@ class Charge:
     method: str
     token: str
     capture_now: bool
+    reference_reusable: bool = False
+    """True: another payment may have the same ``merchant_ref``; the vendor goes by the key alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Ledger:
 
     def authorize(self, charge: Charge, stamp: Stamp) -> Payment:
         """Open a payment. The token decides how it goes. Raises `Refusal` ``merchant_ref_taken``."""
-        if self.find_by_merchant_ref(stamp.account, charge.merchant_ref) is not None:
+        if not charge.reference_reusable and self.find_by_merchant_ref(stamp.account, charge.merchant_ref) is not None:
             raise Refusal(409, "merchant_ref_taken", "Another request has already used this merchant_ref.")
         status = TOKEN_STATUS.get(charge.token, Status.DECLINED)
         payment = Payment(
@@ -163,6 +165,32 @@ class Ledger:
         payment = self._save(replace(payment, status=Status.DECLINED, decline=AUTHENTICATION_FAILED, settles_at=None))
         self._enter(payment, "authorize", payment.amount, stamp, status="declined")
         self._announce(payment, "authorize", stamp.now)
+        return payment
+
+    def take_back(self, payment: Payment, operation: str, amount: int, stamp: Stamp) -> Payment:
+        """A capture or a refund that had succeeded fails after all. What fails to be captured is held no more.
+
+        Raises `Refusal` ``nothing_to_take_back``.
+        """
+        captured = min(amount, payment.kept) if operation == "capture" else 0
+        refunded = min(amount, payment.refunded) if operation == "refund" else 0
+        if captured + refunded != amount or amount == 0:
+            raise Refusal(409, "nothing_to_take_back", f"So much has not been moved by a {operation}.")
+        changed = replace(
+            payment,
+            captured=payment.captured - captured,
+            voided=payment.voided + captured,
+            refunded=payment.refunded - refunded,
+        )
+        return self._move(changed, f"{operation}_failed", amount, stamp)
+
+    def reopen(self, payment: Payment, stamp: Stamp) -> Payment:
+        """A deposit was a mistake of the bank: the money goes back and the payment waits again. Raises `Refusal`."""
+        if payment.kept == 0 or payment.refunded:
+            raise Refusal(409, "not_refundable", f"Nothing whole is captured; the payment is {payment.status}.")
+        payment = self._save(replace(payment, status=Status.REQUIRES_ACTION, authorized=0, captured=0))
+        self._enter(payment, "refund", payment.amount, stamp)
+        self._announce(payment, "refund", stamp.now)
         return payment
 
     def note(self, subject: Subject, operation: str, amount: int, stamp: Stamp, *, status: str) -> None:

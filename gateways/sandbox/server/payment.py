@@ -22,7 +22,10 @@ class Status(StrEnum):
 
 UNDECIDED = frozenset({Status.PROCESSING, Status.REQUIRES_ACTION})
 
+PAGE = ""
+"""No token: the customer pays on the sandbox's own page."""
 TOKEN_STATUS = {
+    PAGE: Status.REQUIRES_ACTION,
     "tok_ok": Status.AUTHORIZED,
     "tok_slow": Status.AUTHORIZED,
     "tok_3ds": Status.REQUIRES_ACTION,

@@ -119,6 +119,10 @@ class Personality(ABC):
         """Whether the receiver's answer counts; most vendors take any 2xx."""
         return 200 <= status < 300 and body is not None
 
+    def takes_type(self, content_type: str) -> bool:
+        """Whether a receiver's answer of this ``Content-Type`` counts; most vendors do not look at it."""
+        return content_type is not None
+
     def run_job(self, account: str, name: str, payload: dict[str, Any], now: float) -> None:
         """Do what was put off by `Counter.later`, inside a transaction."""
         raise NotImplementedError(f"{self.vendor} put off {name} of {account} and cannot do it ({payload}, {now})")

@@ -19,9 +19,9 @@ CREATE TABLE IF NOT EXISTS payments (
     authorized INTEGER NOT NULL DEFAULT 0, captured INTEGER NOT NULL DEFAULT 0,
     refunded INTEGER NOT NULL DEFAULT 0, voided INTEGER NOT NULL DEFAULT 0,
     settles_at REAL, created_at TEXT NOT NULL,
-    UNIQUE (account, merchant_ref),
     CHECK (0 <= refunded AND refunded <= captured AND 0 <= voided AND captured + voided <= authorized
            AND authorized <= amount));
+CREATE INDEX IF NOT EXISTS payments_merchant_ref ON payments (account, merchant_ref);
 CREATE INDEX IF NOT EXISTS payments_settling ON payments (settles_at) WHERE settles_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS ledger (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, merchant_ref TEXT NOT NULL, reference TEXT,
@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS cancellations (
     account TEXT NOT NULL, merchant_ref TEXT NOT NULL, operation_key TEXT NOT NULL,
     PRIMARY KEY (account, merchant_ref, operation_key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS cancellations_key ON cancellations (account, operation_key);
+CREATE TABLE IF NOT EXISTS returns (reference TEXT PRIMARY KEY, url TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS webhook_targets (account TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS webhook_deliveries (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, event_id TEXT NOT NULL, body TEXT NOT NULL,

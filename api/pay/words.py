@@ -1,0 +1,113 @@
+"""What the page says, in English and Korean."""
+
+from collections.abc import Mapping
+
+from domain.money import exponent_of
+
+LANGUAGES = ("en", "ko")
+
+WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "title": "Pay order",
+        "for_order": "Order {number}",
+        "for_section": "Delivery {section} of order {number}",
+        "to_pay": "To pay",
+        "until": "Please pay by {moment}.",
+        "goods": "What it is for",
+        "shipping": "Shipping",
+        "discount": "Discount",
+        "total": "Total",
+        "already": "Already paid",
+        "how": "How would you like to pay?",
+        "card": "Card",
+        "transfer": "Bank transfer",
+        "virtual_account": "Deposit to a bank account",
+        "pay": "Pay {amount}",
+        "page": "You will pay on the page of our payment partner and come back here.",
+        "paid_title": "Thank you",
+        "paid": "This is paid. We are preparing your order.",
+        "over_title": "This link is no longer valid",
+        "over": "The request has expired or was canceled. Nothing was charged that will not be given back.",
+        "busy_title": "We are checking your payment",
+        "busy": "This usually takes a few seconds. This page looks again by itself; you may also close it.",
+        "go_on_title": "Your payment is waiting for you",
+        "go_on": "Continue on the page of our payment partner.",
+        "go_on_button": "Continue",
+        "deposit_title": "Please deposit",
+        "bank": "Bank",
+        "account": "Account",
+        "holder": "Account holder",
+        "deposit_amount": "Amount",
+        "deposit_by": "By",
+        "deposit_note": "Deposit exactly this amount. We are told as soon as it has arrived.",
+        "declined": "The last payment was not accepted: {reason}. Nothing was charged. Please try again.",
+        "no_way_title": "Payment is not possible right now",
+        "no_way": "Please try again in a little while, or contact the shop.",
+        "unknown_title": "Unknown link",
+        "unknown": "Please check the address, or ask the shop for a new link.",
+        "slow_title": "One moment, please",
+        "slow": "This page was opened very often. Please wait a minute.",
+        "language": "한국어",
+    },
+    "ko": {
+        "title": "주문 결제",
+        "for_order": "주문 {number}",
+        "for_section": "주문 {number}의 배송 {section}",
+        "to_pay": "결제 금액",
+        "until": "{moment}까지 결제해 주세요.",
+        "goods": "주문 내역",
+        "shipping": "배송비",
+        "discount": "할인",
+        "total": "합계",
+        "already": "결제 완료 금액",
+        "how": "결제 수단을 선택해 주세요",
+        "card": "카드",
+        "transfer": "계좌이체",
+        "virtual_account": "가상계좌 입금",
+        "pay": "{amount} 결제하기",
+        "page": "결제 대행사의 페이지에서 결제한 뒤 이 페이지로 돌아옵니다.",
+        "paid_title": "감사합니다",
+        "paid": "결제가 완료되었습니다. 주문을 준비하고 있습니다.",
+        "over_title": "더 이상 사용할 수 없는 링크입니다",
+        "over": "결제 요청이 만료되었거나 취소되었습니다. 결제된 금액이 있다면 돌려드립니다.",
+        "busy_title": "결제를 확인하고 있습니다",
+        "busy": "보통 몇 초면 끝납니다. 페이지가 자동으로 다시 확인하며, 닫으셔도 됩니다.",
+        "go_on_title": "결제가 기다리고 있습니다",
+        "go_on": "결제 대행사의 페이지에서 계속해 주세요.",
+        "go_on_button": "계속하기",
+        "deposit_title": "입금해 주세요",
+        "bank": "은행",
+        "account": "계좌번호",
+        "holder": "예금주",
+        "deposit_amount": "금액",
+        "deposit_by": "입금 기한",
+        "deposit_note": "정확한 금액을 입금해 주세요. 입금되면 바로 확인됩니다.",
+        "declined": "지난 결제가 승인되지 않았습니다: {reason}. 청구된 금액은 없습니다. 다시 시도해 주세요.",
+        "no_way_title": "지금은 결제할 수 없습니다",
+        "no_way": "잠시 후 다시 시도하시거나 상점에 문의해 주세요.",
+        "unknown_title": "알 수 없는 링크입니다",
+        "unknown": "주소를 확인하시거나 상점에 새 링크를 요청해 주세요.",
+        "slow_title": "잠시만 기다려 주세요",
+        "slow": "이 페이지를 너무 자주 열었습니다. 1분 뒤에 다시 시도해 주세요.",
+        "language": "English",
+    },
+}
+
+
+def language_of(wanted: str | None, accepted: str) -> str:
+    """The language that the customer chose, else the browser's first that we speak, else English."""
+    if wanted in LANGUAGES:
+        return str(wanted)
+    for part in accepted.split(","):
+        word = part.split(";")[0].strip().lower()[:2]
+        if word in LANGUAGES:
+            return word
+    return LANGUAGES[0]
+
+
+def money(amount: int, currency: str) -> str:
+    """An amount in minor units as people read it."""
+    exponent = exponent_of(currency)
+    units, rest = divmod(abs(amount), 10**exponent)
+    text = f"{units:,}" + (f".{rest:0{exponent}d}" if exponent else "")
+    return f"{'-' if amount < 0 else ''}{text} {currency}"

@@ -1,0 +1,273 @@
+"""Webhooks: verified, stored once, then a hint to the order's workflow to ask the PG now. An event moves no money.
+
+If the process dies between the row and the hint, or Temporal is away, the upkeep workflow sends the hint: a row without
+``delivered_at`` is the promise.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import structlog
+from sqlalchemy import RowMapping, text
+from temporalio.client import Client
+from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.service import RPCError
+from uuid_utils.compat import uuid7
+
+from commands.command import submit
+from commands.routing import UnknownGateway
+from contracts.command import Command, Recheck
+from contracts.order import OrderInput
+from contracts.queues import GATEWAY_CALL_TIMEOUT, OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS
+from domain.errors import Rejected
+from domain.gateway import Outcome
+from domain.number import order_workflow_id
+from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused
+from models.database import Database
+from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
+from workflows.order import OrderWorkflow
+
+log = structlog.get_logger()
+
+LARGEST_BODY = 256 * 1024
+"""Bytes."""
+HINT_SECONDS = 2.0
+"""PGs wait some ten seconds for the acknowledgement; a hint that takes longer is sent by the upkeep workflow."""
+LONGEST_TEXT = 255
+LARGEST_AMOUNT = 2**63 - 1
+EARLIEST_YEAR, LATEST_YEAR = 2000, 2999
+
+_UNSTORABLE = re.compile("[\\x00\\ud800-\\udfff]")
+_DIGITS = re.compile("[0-9]")
+_CURRENCY = re.compile("[A-Z]{3}")
+
+_STORE = text(
+    f"""
+    WITH e AS (
+        SELECT CAST(:account AS text) AS account, j.*
+          FROM jsonb_to_recordset(CAST(:events AS jsonb))
+            AS j(id uuid, event_id text, kind text, reference text, merchant_ref text, outcome text, amount bigint,
+                 currency text, operation_ref text, operation_mark text, reason text, occurred_at timestamptz,
+                 occurred_on date)),
+    stored AS (
+        INSERT INTO webhook_event
+               (id, store_id, account, event_id, kind, reference, merchant_ref, trust, outcome, amount, currency,
+                operation_ref, operation_mark, reason, body_hash, occurred_at, occurred_on, received_at, order_id,
+                delivered_at)
+        SELECT e.id, (SELECT store_id FROM gateway_account WHERE id = e.account), e.account, e.event_id, e.kind,
+               e.reference, e.merchant_ref, :trust, e.outcome, e.amount, e.currency, e.operation_ref,
+               e.operation_mark, e.reason, CAST(:body_hash AS bytea), e.occurred_at, e.occurred_on,
+               CAST(:now AS timestamptz), found.order_id,
+               CASE WHEN found.order_id IS NOT NULL AND NOT {MONEY_IS_DUE} THEN CAST(:now AS timestamptz) END
+          FROM e LEFT JOIN LATERAL ({ORDER_OF_EVENT}) found ON true
+        ON CONFLICT (account, event_id) DO NOTHING
+        RETURNING id, order_id)
+    SELECT s.id, s.order_id, o.store_id, o.number,
+           EXISTS (SELECT 1 FROM operation p WHERE p.order_id = s.order_id AND p.outcome IN ({UNRESOLVED})
+                      AND (p.outcome <> 'initiated' OR p.tries > 0 OR p.initiated_at < :sent_before)) AS waits
+      FROM stored s LEFT JOIN orders o ON o.id = s.order_id
+    """
+)
+"""``waits``: for more than a call that is under way, whose own answer is on its way too. Were that to be lost with its
+workflow, the row, which is not delivered, wakes the order by the schedule."""
+_CLOSED = text(
+    """
+    SELECT e.event_id, o.store_id, o.number, a.merchant_ref
+      FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS e(event_id text, reference text, merchant_ref text)
+      JOIN attempt a ON a.account = :account AND (a.merchant_ref = e.merchant_ref OR a.reference = e.reference)
+      JOIN orders o ON o.id = a.order_id
+     WHERE a.outcome IN ('declined', 'not_executed')
+    """
+)
+_DELIVERED = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids)")
+_REVIEW = text(
+    """
+    UPDATE webhook_event SET reviewed_at = :now, reviewed_by = :by, review_note = :note
+     WHERE store_id = :store AND id = :id AND reviewed_at IS NULL
+    """
+)
+
+
+class WebhookUnverified(Rejected):
+    """A webhook is not what this PG would send: unsigned, forged, too old or malformed. Nothing is stored."""
+
+    code = "webhook_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """How the PG wants it acknowledged, and how many events were new, duplicates, and about no order of ours."""
+
+    status: int
+    body: bytes
+    content_type: str
+    stored: int
+    duplicates: int
+    unmatched: int
+
+
+def gateway_of(gateways: Mapping[str, Gateway], account: str) -> Gateway:
+    """Who reads the webhooks of this account. Raises `UnknownGateway`."""
+    gateway = gateways.get(account)
+    if gateway is None:
+        raise UnknownGateway("no PG account of this name takes webhooks here")
+    return gateway
+
+
+def read_webhook(gateway: Gateway, account: str, raw: bytes, headers: Mapping[str, str]) -> WebhookBatch:
+    """Verify the raw body and translate it. Raises `WebhookUnverified`, which does not say why: forgers read it too."""
+    try:
+        batch = gateway.parse_webhook(raw, headers)
+        for event in batch.events:
+            _check(event)
+    except WebhookRefused as refused:
+        reason = _DIGITS.sub("#", str(refused))[:LONGEST_TEXT]  # Were it to quote the body, it would be no card number.
+        log.warning("webhook.refused", account=account, reason=reason, bytes=len(raw))
+        raise WebhookUnverified("the webhook could not be verified") from refused
+    return batch
+
+
+async def take_webhook(client: Client, database: Database, account: str, raw: bytes, batch: WebhookBatch) -> Receipt:
+    """Store the events of a verified body once each, and hint at each order that waits for its PG.
+
+    With Temporal out of reach the rows alone are the promise. Raises what the database raises: the PG sends it again.
+    """
+    rows = await _store(database, account, raw, batch) if batch.events else []
+    unmatched = sum(row["order_id"] is None for row in rows)
+    if unmatched:
+        log.warning("webhook.unmatched", account=account, events=unmatched)
+    await _hint_all(client, database, [row for row in rows if row["waits"]])
+    await _recheck(client, database, account, batch)
+    duplicates = len(batch.events) - len(rows)
+    return Receipt(batch.ack_status, batch.ack_body, batch.ack_content_type, len(rows), duplicates, unmatched)
+
+
+async def review_event(database: Database, store: str, event_id: UUID, *, by: str, note: str | None) -> None:
+    """Note that a person has looked at an event; the first review stays. An event of another store is left alone."""
+    given = {"store": store, "id": event_id, "by": by, "note": note, "now": datetime.now(UTC)}
+    async with database.statement() as connection:
+        await connection.execute(_REVIEW, given)
+
+
+async def send_hint(client: Client, store: str, number: str) -> None:
+    """Tell the order's workflow to look again now; it starts again if it has closed. Raises `RPCError`."""
+    await client.start_workflow(
+        OrderWorkflow.run,
+        OrderInput(store, number),
+        id=order_workflow_id(store, number),
+        task_queue=ORDERS,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        start_signal="look_again",
+        priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=store),
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(OPMS_STORE, store), SearchAttributePair(OPMS_NUMBER, number)]
+        ),
+        static_summary=f"Order {number}",
+        static_details="Reopened by a webhook.",
+    )
+
+
+async def _store(database: Database, account: str, raw: bytes, batch: WebhookBatch) -> Sequence[RowMapping]:
+    """The rows that are new. One statement: two deliveries of the same event at once are one row."""
+    now = datetime.now(UTC)
+    parameters = {
+        "account": account,
+        "events": json.dumps([_row(event) for event in batch.events]),
+        "trust": batch.trust.value,
+        "body_hash": hashlib.sha256(raw).digest(),
+        "now": now,
+        "sent_before": now - GATEWAY_CALL_TIMEOUT,
+    }
+    async with database.statement() as connection:
+        return (await connection.execute(_STORE, parameters)).mappings().all()
+
+
+async def _recheck(client: Client, database: Database, account: str, batch: WebhookBatch) -> None:
+    """Money that a PG tells of on an attempt that we had closed is asked about, by a command of its own (R9).
+
+    Its id is the event's, so that it is asked about once, also if this process dies and the PG sends the event again.
+    """
+    told = [
+        {"event_id": e.event_id, "reference": e.reference, "merchant_ref": e.merchant_ref}
+        for e in batch.events
+        if e.outcome is Outcome.SUCCEEDED
+    ]
+    if not told:
+        return
+    async with database.reading() as connection:
+        found = await connection.execute(_CLOSED, {"account": account, "events": json.dumps(told)})
+        closed = found.mappings().all()
+    for row in closed:
+        command_id = uuid5(NAMESPACE_URL, f"recheck {account} {row['event_id']}")
+        body = Recheck(row["merchant_ref"])
+        await submit(client, database, Command(command_id, row["store_id"], row["number"], f"webhook:{account}", body))
+
+
+async def _hint_all(client: Client, database: Database, rows: Sequence[RowMapping]) -> None:
+    """One hint for each order, then the rows' ``delivered_at``; a crash in between sends a hint twice: no harm."""
+    orders: dict[tuple[str, str], list[UUID]] = {}
+    for row in rows:
+        orders.setdefault((row["store_id"], row["number"]), []).append(row["id"])
+    sent = await asyncio.gather(*(_hint(client, store, number) for store, number in orders))
+    ids = [event for events, was_sent in zip(orders.values(), sent, strict=True) if was_sent for event in events]
+    if ids:
+        async with database.statement() as connection:
+            await connection.execute(_DELIVERED, {"ids": ids, "now": datetime.now(UTC)})
+
+
+async def _hint(client: Client, store: str, number: str) -> bool:
+    """Whether it was sent. A client that has never reached Temporal says so by a `RuntimeError`."""
+    try:
+        async with asyncio.timeout(HINT_SECONDS):
+            await send_hint(client, store, number)
+    except (RPCError, RuntimeError, TimeoutError) as away:
+        log.warning("webhook.hint_not_sent_yet", order=number, reason=type(away).__name__)
+        return False
+    return True
+
+
+def _row(event: WebhookEvent) -> dict[str, str | int | None]:
+    """What is kept of an event; not its ``secret``. A time or an amount that cannot be one counts as not stated."""
+    sane = event.amount is not None and 0 <= event.amount <= LARGEST_AMOUNT
+    at = event.occurred_at if event.occurred_at and _is_moment(event.occurred_at) else None
+    return {
+        "id": str(uuid7()),
+        "event_id": event.event_id,
+        "kind": event.kind,
+        "reference": event.reference,
+        "merchant_ref": event.merchant_ref,
+        "outcome": event.outcome.value if event.outcome else None,
+        "amount": event.amount if sane else None,
+        "currency": event.currency if _CURRENCY.fullmatch(event.currency or "") else None,
+        "operation_ref": event.operation_ref,
+        "operation_mark": event.operation_mark,
+        "reason": event.reason,
+        "occurred_at": at.isoformat() if at else None,
+        "occurred_on": at.date().isoformat() if at else None,
+    }
+
+
+def _is_moment(given: datetime) -> bool:
+    """Whether it is one moment, of a time in which there were PGs: the ends of the calendar cannot be read back."""
+    return given.tzinfo is not None and EARLIEST_YEAR <= given.year <= LATEST_YEAR
+
+
+def _check(event: WebhookEvent) -> None:
+    """Raises `WebhookRefused` for text that the table cannot hold."""
+    texts = (
+        event.event_id,
+        event.kind,
+        event.reference,
+        event.merchant_ref,
+        event.operation_ref,
+        event.operation_mark,
+        event.reason,
+    )
+    if any(each is not None and (len(each) > LONGEST_TEXT or _UNSTORABLE.search(each)) for each in texts):
+        raise WebhookRefused("a text of the event is too long, or is none")

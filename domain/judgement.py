@@ -1,0 +1,59 @@
+"""A person closes what OPMS cannot: an operation whose end no PG tells, decided on evidence from elsewhere (rule R5).
+
+The decision is recorded like an answer, with what it rests on (who gave it stands on the timeline). What follows is
+the same as after any answer: money that turns out to be taken for a request that is over is given back.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from domain.errors import Rejected
+from domain.gateway import Answer, Decline, Evidence, Outcome, Retry
+from domain.order import Order
+from domain.payment import UNRESOLVED, Operation
+from domain.recording import record
+from domain.resolution import Ask
+from domain.taking import Moment
+
+Verdict = Literal["succeeded", "declined", "not_executed"]
+
+
+class NotInDoubt(Rejected):
+    """The operation is not one that a person may decide."""
+
+    code = "operation_not_in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a person has found out. ``reference``: the PG's own id, where it was found."""
+
+    operation_id: UUID
+    verdict: Verdict
+    evidence: str
+    reference: str | None = None
+
+
+def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
+    """The order after a person's decision. Raises `NotInDoubt`: unknown operation, already ended, or never sent."""
+    operation = next((o for o in order.operations if o.id == judgement.operation_id), None)
+    if operation is None or order.payment(operation.payment_id).internal:
+        raise NotInDoubt(f"order {order.number} has no operation {judgement.operation_id} at a PG")
+    if operation.outcome not in UNRESOLVED:
+        raise NotInDoubt(f"the operation has ended: {operation.outcome}", figures={"outcome": operation.outcome.value})
+    if operation.outcome is Outcome.INITIATED and not operation.tries:
+        raise NotInDoubt("the operation is being sent for the first time; wait for its answer")
+    return record(order, Ask.DECIDE, operation, _as_answer(judgement, operation), moment)
+
+
+def _as_answer(judgement: Judgement, operation: Operation) -> Answer:
+    outcome = Outcome(judgement.verdict)
+    decline = Decline("decided_by_a_person", "decided", judgement.evidence, Retry.AFTER_CUSTOMER_ACTION)
+    return Answer(
+        outcome,
+        reference=judgement.reference,
+        operation_ref=operation.operation_ref,
+        decline=decline if outcome is Outcome.DECLINED else None,
+        evidence=Evidence(detail=f"decided by a person: {judgement.evidence}"),
+    )

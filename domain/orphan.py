@@ -1,0 +1,114 @@
+"""Money at a PG on an attempt that we had closed: found by asking again, given back by itself (rule R9).
+
+A PG may say one thing and do another: a webhook or a settlement line tells of money on an attempt that was declined or
+not executed. The attempt is asked about once more; what is found there is never attached to the order, which another
+attempt may have paid, but refunded or released on that very attempt. Such operations are ``orphan``: they are no part
+of the payment's sums.
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from domain.errors import Rejected
+from domain.gateway import Answer, OperationKind, Outcome
+from domain.order import Order
+from domain.payment import RELEASED_OUTCOMES, UNRESOLVED, Attempt, Operation, operation_key
+from domain.resolution import authorization
+from domain.states import move
+from domain.taking import Moment
+
+MOST_QUESTIONS = 12
+"""Answers that say nothing before a question is given up; the reconciliation finds what it might have missed."""
+
+
+class UnknownAttempt(Rejected):
+    """No attempt of this order has this merchant reference."""
+
+    code = "attempt_not_found"
+
+
+def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID) -> Order:
+    """Ask once more about a closed attempt. Nothing to do for one that is open, or is being asked about.
+
+    Raises `UnknownAttempt`.
+    """
+    attempt = next((a for a in order.attempts if a.merchant_ref == merchant_ref), None)
+    if attempt is None:
+        raise UnknownAttempt(f"order {order.number} has no attempt {merchant_ref}")
+    asked = any(o.orphan and o.attempt_id == attempt.id and o.outcome in UNRESOLVED for o in order.operations)
+    if asked or attempt.outcome not in RELEASED_OUTCOMES or order.payment(attempt.payment_id).internal:
+        return order
+    amount = order.payment(attempt.payment_id).amount
+    return _open(order, attempt, OperationKind.LOOKUP, amount, moment, command_id=command_id)
+
+
+def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
+    """Fold an answer about an orphan in: what is found is given back, what is given back is done."""
+    outcome = _outcome(operation, answer)
+    reasons = [answer.evidence.detail, answer.decline.code if answer.decline else ""]
+    operation = replace(
+        operation,
+        outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
+        tries=operation.tries + 1,
+        operation_ref=answer.operation_ref or operation.operation_ref,
+        detail="; ".join(r for r in reasons if r) or operation.detail,
+        resolved_at=None if outcome in UNRESOLVED else moment.now,
+    )
+    order = order.put(operation)
+    if operation.kind is OperationKind.LOOKUP and operation.outcome is Outcome.SUCCEEDED:
+        return _give_back(order, operation, answer, moment)
+    return order
+
+
+def _outcome(operation: Operation, answer: Answer) -> Outcome:
+    if operation.kind is OperationKind.LOOKUP:
+        silent = answer.outcome is Outcome.UNKNOWN and operation.tries + 1 >= MOST_QUESTIONS
+        return Outcome.NOT_EXECUTED if silent else answer.outcome
+    if answer.issues:
+        return Outcome.UNKNOWN
+    if answer.outcome is Outcome.NOT_EXECUTED:  # Sent again with the same key; after a doubt it proves nothing.
+        return operation.outcome
+    return answer.outcome
+
+
+def _give_back(order: Order, found: Operation, answer: Answer, moment: Moment) -> Order:
+    attempt = order.attempt(found.attempt_id)
+    attempt = replace(attempt, reference=answer.reference or attempt.reference)
+    order = order.put(attempt)
+    for kind, amount in _left(order, found, answer).items():
+        if amount > 0:
+            order = _open(order, attempt, kind, amount, moment, command_id=found.command_id)
+    return order
+
+
+def _left(order: Order, found: Operation, answer: Answer) -> dict[OperationKind, int]:
+    """What the PG still holds and has taken; without its sums, what the authorization was for."""
+    sums = answer.amounts
+    if sums is not None:
+        return {
+            OperationKind.VOID: sums.authorized - sums.captured - sums.voided,
+            OperationKind.REFUND: sums.captured - sums.refunded,
+        }
+    kind = OperationKind.REFUND if authorization(order, found).capture_now else OperationKind.VOID
+    return {kind: found.amount}
+
+
+def _open(
+    order: Order, attempt: Attempt, kind: OperationKind, amount: int, moment: Moment, *, command_id: UUID | None
+) -> Order:
+    operation_id = moment.new_id()
+    return order.put(
+        Operation(
+            id=operation_id,
+            order_id=order.id,
+            attempt_id=attempt.id,
+            payment_id=attempt.payment_id,
+            kind=kind,
+            amount=amount,
+            key=operation_key(operation_id, kind),
+            outcome=Outcome.INITIATED,
+            initiated_at=moment.now,
+            command_id=command_id,
+            orphan=True,
+        )
+    )

@@ -1,0 +1,246 @@
+"""What a PG says it has settled, against what our books say was moved: pairing and judging, as pure functions.
+
+Two keys pair a line with a movement: the PG's own id of the operation, then (payment, kind, amount), where a payment is
+known by our reference or by the PG's. Amounts are minor units; what leaves the merchant is negative.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from domain.gateway import Outcome
+
+
+class LineKind(StrEnum):
+    """What a settlement line is about. Any other word of a PG is money that nobody has explained."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
+    CHARGEBACK_REVERSAL = "chargeback_reversal"
+    FEE = "fee"
+    ADJUSTMENT = "adjustment"
+    RESERVE = "reserve"
+    PAYOUT = "payout"
+
+
+class Finding(StrEnum):
+    """What comparing one line, one movement or one payout has shown."""
+
+    MATCHED = "matched"
+    BOOKKEEPING = "bookkeeping"
+    """The PG's own fee, reserve or payout: no order has a part in it. It counts in its payout's sum."""
+    TIMING = "timing"
+    """Not settled yet, and it need not be."""
+    AMOUNT_MISMATCH = "amount_mismatch"
+    FEE_VARIANCE = "fee_variance"
+    MISSING_AT_PG = "missing_at_pg"
+    MISSING_IN_OPMS = "missing_in_opms"
+    """Orphan money: the PG has moved it and our books do not know it."""
+    STATUS_MISMATCH = "status_mismatch"
+    """The PG has settled what our books do not have as succeeded."""
+    DUPLICATE_LINE = "duplicate_line"
+    PAYOUT_MISMATCH = "payout_mismatch"
+    """The bank's credit is not the sum of the lines of its payout."""
+
+
+EXCEPTIONS = frozenset(Finding) - {Finding.MATCHED, Finding.BOOKKEEPING, Finding.TIMING}
+"""Findings that open a case."""
+HEALED_BY_ORDER = frozenset({Finding.MISSING_IN_OPMS, Finding.STATUS_MISMATCH})
+"""Findings that end when the order learns of the money: its workflow is told to look, and the line is judged again."""
+
+_NO_PART = frozenset({LineKind.FEE, LineKind.RESERVE, LineKind.PAYOUT})
+_MOVES = frozenset({LineKind.CHARGE, LineKind.REFUND})
+_NAMES = ("operation_ref", "merchant_ref", "reference")
+"""What a line and a movement may have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """What the contract says a charge costs: ``basis_points`` of it, rounded half up, and ``fixed`` minor units."""
+
+    basis_points: int
+    fixed: int = 0
+
+    def of(self, amount: int) -> int:
+        """The fee of a charge."""
+        return (amount * self.basis_points + 5_000) // 10_000 + self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one PG account settles. ``fee`` None: fees are not compared."""
+
+    timezone: str = "UTC"
+    """Where the account's days begin and end."""
+    days: int = 2
+    """T+n: so many days after a movement its line has come at the latest."""
+    fee: Fee | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a PG's settlement. ``repeats``: how often the same line stood there once more."""
+
+    id: int
+    kind: str
+    gross: int
+    fee: int
+    currency: str
+    operation_ref: str | None = None
+    reference: str | None = None
+    merchant_ref: str | None = None
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One operation of ours that moves money at a PG: a charge (authorized and taken, or captured) or a refund.
+
+    ``settled``: an earlier line is already paired with it.
+    """
+
+    id: UUID
+    store: str
+    number: str
+    kind: LineKind
+    amount: int
+    currency: str
+    outcome: Outcome
+    merchant_ref: str
+    operation_ref: str | None = None
+    reference: str | None = None
+    settled: bool = False
+
+    @property
+    def signed(self) -> int:
+        """As a line would show it."""
+        return -self.amount if self.kind is LineKind.REFUND else self.amount
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One line with its finding. ``about`` may be a movement that another line is paired with (a duplicate).
+
+    ``expected`` and ``actual`` are what our books and the PG say: fees for a fee variance, else signed amounts.
+    """
+
+    line: Line
+    finding: Finding
+    paired: Movement | None
+    about: Movement | None
+    expected: int
+    actual: int
+
+
+def reconcile(lines: Sequence[Line], movements: Sequence[Movement], terms: Terms) -> list[Judged]:
+    """Every line with its finding, in order. A movement is paired with at most one line, a line with one movement.
+
+    ``movements`` must hold every movement that shares an ``operation_ref``, a ``merchant_ref`` or a ``reference`` with
+    a line; lines that carry an ``operation_ref`` are to be given before those that carry none.
+    """
+    pairs = _pair([line for line in lines if line.kind in _MOVES], movements)
+    related = _related(movements)
+    return [_judge(line, pairs.get(line.id), related, terms) for line in lines]
+
+
+def waiting(started_on: date, moved_on: date, read: Collection[date], days: int) -> Finding:
+    """A movement without a line: missing once every day on which its line could have come was read, else timing."""
+    span = (moved_on - started_on).days + days
+    missing = all(started_on + timedelta(days=k) in read for k in range(span + 1))
+    return Finding.MISSING_AT_PG if missing else Finding.TIMING
+
+
+def payout_finding(lines_net: int, credited: int | None) -> Finding:
+    """A payout's lines against the bank's credit, to the last unit; no credit yet is timing."""
+    if credited is None:
+        return Finding.TIMING
+    return Finding.MATCHED if lines_net == credited else Finding.PAYOUT_MISMATCH
+
+
+Key = Callable[[Line | Movement], tuple[object, ...] | None]
+
+
+def _by_operation(one: Line | Movement) -> tuple[object, ...] | None:
+    return (one.operation_ref, one.kind) if one.operation_ref else None
+
+
+def _by_payment(name: str, *, exact: bool) -> Key:
+    def key(one: Line | Movement) -> tuple[object, ...] | None:
+        reference = getattr(one, name)
+        amount = (one.gross if isinstance(one, Line) else one.signed, one.currency) if exact else ()
+        return (reference, one.kind, *amount) if reference else None
+
+    return key
+
+
+_KEYS: tuple[Key, ...] = (
+    _by_operation,
+    _by_payment("merchant_ref", exact=True),
+    _by_payment("reference", exact=True),
+    _by_payment("merchant_ref", exact=False),
+    _by_payment("reference", exact=False),
+)
+"""From the surest to the loosest; the last two find the movement whose amount differs."""
+
+
+def _pair(lines: Iterable[Line], movements: Sequence[Movement]) -> dict[int, Movement]:
+    """One to one, key by key. A line that names an operation of ours is about that operation and no other."""
+    named = {_by_operation(movement) for movement in movements if movement.operation_ref}
+    free = [movement for movement in movements if not movement.settled]
+    left = list(lines)
+    pairs: dict[int, Movement] = {}
+    for key in _KEYS:
+        shelf: dict[tuple[object, ...], list[Movement]] = {}
+        for movement in reversed(free):
+            if (found := key(movement)) is not None:
+                shelf.setdefault(found, []).append(movement)
+        for line in left:
+            found = key(line)
+            if found is None or not shelf.get(found) or (key is not _by_operation and _by_operation(line) in named):
+                continue
+            pairs[line.id] = shelf[found].pop()
+        taken = {movement.id for movement in pairs.values()}
+        free = [movement for movement in free if movement.id not in taken]
+        left = [line for line in left if line.id not in pairs]
+    return pairs
+
+
+def _judge(
+    line: Line, paired: Movement | None, related: Mapping[tuple[str, str], list[Movement]], terms: Terms
+) -> Judged:
+    if line.kind in _NO_PART:
+        return Judged(line, Finding.BOOKKEEPING, None, None, 0, line.gross)
+    if paired is not None:
+        return Judged(line, *_compared(line, paired, terms))
+    known = [movement for name in _NAMES for movement in related.get((name, getattr(line, name) or ""), ())]
+    settled = [movement for movement in known if movement.kind == line.kind]
+    finding = Finding.DUPLICATE_LINE if settled else Finding.MISSING_IN_OPMS
+    return Judged(line, finding, None, next(iter(settled or known), None), 0, line.gross)
+
+
+def _compared(line: Line, paired: Movement, terms: Terms) -> tuple[Finding, Movement | None, Movement | None, int, int]:
+    """The worst that is to be said of a pair: status, then amount, then repetition, then fee."""
+    ours = paired.signed
+    if paired.outcome is not Outcome.SUCCEEDED:
+        return Finding.STATUS_MISMATCH, paired, paired, 0, line.gross
+    if (line.gross, line.currency) != (ours, paired.currency):
+        return Finding.AMOUNT_MISMATCH, paired, paired, ours, line.gross
+    if line.repeats:
+        return Finding.DUPLICATE_LINE, paired, paired, ours, line.gross * (1 + line.repeats)
+    fee = terms.fee.of(line.gross) if terms.fee and line.kind == LineKind.CHARGE else line.fee
+    if line.fee != fee:
+        return Finding.FEE_VARIANCE, paired, paired, fee, line.fee
+    return Finding.MATCHED, paired, paired, ours, line.gross
+
+
+def _related(movements: Iterable[Movement]) -> dict[tuple[str, str], list[Movement]]:
+    """The movements by each of their names."""
+    found: dict[tuple[str, str], list[Movement]] = {}
+    for movement in movements:
+        for name in _NAMES:
+            if value := getattr(movement, name):
+                found.setdefault((name, value), []).append(movement)
+    return found

@@ -1,0 +1,1 @@
+"""Adyen: Checkout API v72, standard webhooks, settlement details reports."""

@@ -1,0 +1,45 @@
+"""The page on which a customer authenticates a card of the Stripe personality, and the way back to the shop."""
+
+from html import escape
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+
+def ask(intent: dict[str, Any]) -> Response:
+    """Two buttons."""
+    words = f"{intent['amount']} {intent['currency'].upper()} (smallest unit)"
+    buttons = (
+        '<form method="post"><button name="action" value="approve">Complete authentication</button> '
+        '<button name="action" value="decline">Fail authentication</button></form>'
+    )
+    return _page("3D Secure", words, buttons)
+
+
+def tell(title: str, words: str, status: int = 200) -> Response:
+    """Nothing to choose."""
+    return _page(title, words, "", status)
+
+
+def back(intent: dict[str, Any], return_url: str | None, *, approved: bool) -> Response:
+    """To the shop, with what Stripe adds to its address; without one, a page that says how it went."""
+    result = "succeeded" if approved else "failed"
+    if return_url is None:
+        return tell(f"Authentication {result}", "You can go back to the shop.")
+    added = {
+        "payment_intent": intent["id"],
+        "payment_intent_client_secret": intent["client_secret"],
+        "redirect_status": result,
+    }
+    parts = urlsplit(return_url)
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), *added.items()])
+    return RedirectResponse(urlunsplit(parts._replace(query=query)), 303)
+
+
+def _page(title: str, words: str, form: str, status: int = 200) -> Response:
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<h1>{escape(title)}</h1><p>{escape(words)}</p>{form}</html>",
+        status,
+    )

@@ -1,0 +1,280 @@
+"""A payment as Toss Payments shows it: our document of it beside the ledger's payment, as one ``Payment`` object."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, Self
+
+from gateways.sandbox.server.payment import Payment, Status
+from gateways.sandbox.server.personality import Counter
+
+KST = timezone(timedelta(hours=9))
+AUTHENTICATE_SECONDS = 1_800
+CONFIRM_SECONDS = 600
+CARD, VIRTUAL_ACCOUNT, TRANSFER, PHONE, EASY = "카드", "가상계좌", "계좌이체", "휴대폰", "간편결제"
+GIFTS = frozenset({"문화상품권", "도서문화상품권", "게임문화상품권"})
+METHODS: Mapping[str, str] = {
+    "CARD": CARD,
+    "VIRTUAL_ACCOUNT": VIRTUAL_ACCOUNT,
+    "TRANSFER": TRANSFER,
+    "MOBILE_PHONE": PHONE,
+    "EASY_PAY": EASY,
+    "CULTURE_GIFT_CERTIFICATE": "문화상품권",
+    "BOOK_GIFT_CERTIFICATE": "도서문화상품권",
+    "GAME_GIFT_CERTIFICATE": "게임문화상품권",
+}
+"""The English words that requests may use. Answers always have the Korean ones."""
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
+
+
+@dataclass(slots=True)
+class Paper:
+    """What Toss knows of a payment and the ledger does not. Times in Unix seconds, amounts in won."""
+
+    key: str
+    type: str
+    order_id: str
+    order_name: str
+    method: str
+    total: int
+    requested_at: float
+    secret: str
+    tax_free: int = 0
+    months: int = 0
+    success_url: str | None = None
+    fail_url: str | None = None
+    metadata: dict[str, Any] | None = None
+    phone: str | None = None
+    reference: str | None = None
+    token: str | None = None
+    authenticated_at: float | None = None
+    approved_at: float | None = None
+    last_transaction: str | None = None
+    approval: str | None = None
+    """The transactionKey of the approval."""
+    expired: bool = False
+    failure: dict[str, str] | None = None
+    account: dict[str, Any] | None = None
+    """Of a virtual account: bank, number, name, due_at, refund."""
+    cancels: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, type_: str, order: Mapping[str, Any], method: str, now: float) -> Self:
+        """A payment of the validated fields of a request."""
+        return cls(
+            key=new_payment_key(now),
+            type=type_,
+            order_id=order["orderId"],
+            order_name=order["orderName"],
+            method=method,
+            total=order["amount"],
+            requested_at=now,
+            secret=f"ps_{secrets.token_hex(16)}",
+            tax_free=order.get("taxFreeAmount") or 0,
+            months=order.get("cardInstallmentPlan") or 0,
+            metadata=order.get("metadata"),
+            phone=order.get("customerMobilePhone"),
+        )
+
+    def approve(self, now: float) -> None:
+        """Money has come."""
+        self.approved_at = now
+        self.approval = self.last_transaction = new_transaction_key()
+
+
+class Papers:
+    """Where the papers of all accounts are kept."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+
+    def find(self, account: str, key: str) -> Paper | None:
+        """By paymentKey."""
+        body = self._counter.read(account, "payment", key)
+        return None if body is None else Paper(**body)
+
+    def by_order(self, account: str, order_id: str) -> Paper | None:
+        """By the merchant's orderId: the last one opened under it."""
+        return self._pointed(account, "order", order_id)
+
+    def by_reference(self, account: str, reference: str) -> Paper | None:
+        """By the ledger's reference."""
+        return self._pointed(account, "reference", reference)
+
+    def every(self, account: str) -> list[Paper]:
+        """All of an account, oldest first."""
+        return [Paper(**body) for body in self._counter.every(account, "payment")]
+
+    def keep(self, account: str, paper: Paper) -> None:
+        """Write it, inside a transaction."""
+        self._counter.write(account, "payment", paper.key, asdict(paper))
+        self._counter.write(account, "order", paper.order_id, {"key": paper.key})
+        if paper.reference is not None:
+            self._counter.write(account, "reference", paper.reference, {"key": paper.key})
+
+    def _pointed(self, account: str, kind: str, key: str) -> Paper | None:
+        pointer = self._counter.read(account, kind, key)
+        return None if pointer is None else self.find(account, pointer["key"])
+
+
+def status_of(paper: Paper, payment: Payment | None, now: float) -> str:
+    """Toss's word. ``payment`` None: nobody has confirmed yet."""
+    if payment is None:
+        return _before_confirmation(paper, now)
+    whole = len(paper.cancels) == 1 and payment.kept == 0
+    approved = "DONE" if not paper.cancels else ("CANCELED" if whole else "PARTIAL_CANCELED")
+    words = {
+        Status.PROCESSING: "IN_PROGRESS",
+        Status.REQUIRES_ACTION: "READY" if paper.account is None else "WAITING_FOR_DEPOSIT",
+        Status.DECLINED: "EXPIRED" if paper.expired else "ABORTED",
+        Status.CANCELLED: "CANCELED",
+    }
+    return words.get(payment.status, approved)
+
+
+def _before_confirmation(paper: Paper, now: float) -> str:
+    if paper.failure is not None:
+        return "ABORTED"
+    if paper.authenticated_at is not None:
+        return "IN_PROGRESS" if now < paper.authenticated_at + CONFIRM_SECONDS else "EXPIRED"
+    return "READY" if now < paper.requested_at + AUTHENTICATE_SECONDS else "EXPIRED"
+
+
+def balance_of(paper: Paper, payment: Payment | None) -> int:
+    """What can still be cancelled; of a payment without money, what it is about."""
+    if payment is None or not payment.captured:
+        return 0 if payment is not None and payment.status is Status.CANCELLED else paper.total
+    return payment.kept
+
+
+def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dict[str, Any]:
+    """The ``Payment`` object of API version 2022-11-16: every field, null when there is nothing to say."""
+    balance = balance_of(paper, payment)
+    tax_free = min(paper.tax_free, balance)
+    vat = vat_of(balance - tax_free)
+    page = "window" if paper.account is None else "deposit"
+    checkout = f"{base}/{page}/{paper.key}"
+    if payment is not None and payment.status is Status.REQUIRES_ACTION and paper.account is None:
+        checkout = f"{base}/challenge/{paper.key}"
+    return {
+        "mId": "sandbox",
+        "lastTransactionKey": paper.last_transaction,
+        "paymentKey": paper.key,
+        "orderId": paper.order_id,
+        "orderName": paper.order_name,
+        "taxExemptionAmount": 0,
+        "status": status_of(paper, payment, now),
+        "requestedAt": korean(paper.requested_at),
+        "approvedAt": None if paper.approved_at is None else korean(paper.approved_at),
+        "useEscrow": False,
+        "cultureExpense": False,
+        "card": _card(paper, payment),
+        "virtualAccount": _virtual_account(paper, payment, now),
+        "transfer": {"bankCode": "20", "settlementStatus": "INCOMPLETED"} if paper.method == TRANSFER else None,
+        "mobilePhone": _mobile_phone(paper, base),
+        "giftCertificate": _gift(paper),
+        "cashReceipt": None,
+        "cashReceipts": None,
+        "discount": None,
+        "cancels": [_cancel(cancel) for cancel in paper.cancels] or None,
+        "secret": paper.secret,
+        "type": paper.type,
+        "easyPay": _easy_pay(paper),
+        "country": "KR",
+        "failure": paper.failure,
+        "isPartialCancelable": paper.method not in GIFTS,
+        "receipt": None if paper.approved_at is None else {"url": f"{base}/receipt/{paper.key}"},
+        "checkout": {"url": checkout},
+        "currency": "KRW",
+        "totalAmount": paper.total,
+        "balanceAmount": balance,
+        "suppliedAmount": balance - tax_free - vat,
+        "vat": vat,
+        "taxFreeAmount": tax_free,
+        "method": paper.method,
+        "version": "2022-11-16",
+        "metadata": paper.metadata,
+    }
+
+
+def vat_of(taxable: int) -> int:
+    """A tenth on top, contained in the price, to the nearest won: 15000 has 1364."""
+    return (2 * taxable + 11) // 22
+
+
+def korean(seconds: float) -> str:
+    """ISO 8601 in Korean time, whole seconds."""
+    return datetime.fromtimestamp(seconds, KST).isoformat(timespec="seconds")
+
+
+def new_payment_key(now: float) -> str:
+    """As Toss makes them for test shops: a prefix, the time, dice."""
+    stamp = datetime.fromtimestamp(now, KST).strftime("%Y%m%d%H%M%S")
+    return f"tviva{stamp}{''.join(secrets.choice(_LETTERS) for _ in range(8))}"
+
+
+def new_transaction_key() -> str:
+    """32 characters."""
+    return secrets.token_hex(16).upper()
+
+
+def _cancel(cancel: dict[str, Any]) -> dict[str, Any]:
+    return {**cancel, "canceledAt": korean(cancel["canceledAt"])}
+
+
+def _card(paper: Paper, payment: Payment | None) -> dict[str, Any] | None:
+    if paper.method != CARD or payment is None:
+        return None
+    return {
+        "amount": paper.total,
+        "issuerCode": "71",
+        "acquirerCode": "71",
+        "number": "12345678****000*",
+        "installmentPlanMonths": paper.months,
+        "approveNo": "00000000",
+        "useCardPoint": False,
+        "cardType": "신용",
+        "ownerType": "개인",
+        "acquireStatus": "CANCELED" if payment.status is Status.REFUNDED else "READY",
+        "isInterestFree": False,
+        "interestPayer": None,
+    }
+
+
+def _virtual_account(paper: Paper, payment: Payment | None, now: float) -> dict[str, Any] | None:
+    account = paper.account
+    if account is None:
+        return None
+    waits = payment is not None and payment.captured == 0
+    return {
+        "accountType": "일반",
+        "accountNumber": account["number"],
+        "bankCode": account["bank"],
+        "customerName": account["name"],
+        "depositorName": None if waits else account["name"],
+        "dueDate": korean(account["due_at"]),
+        "refundStatus": "COMPLETED" if account["refund"] is not None else "NONE",
+        "expired": waits and now >= account["due_at"],
+        "settlementStatus": "INCOMPLETED",
+        "refundReceiveAccount": account["refund"],
+    }
+
+
+def _mobile_phone(paper: Paper, base: str) -> dict[str, Any] | None:
+    if paper.method != PHONE:
+        return None
+    url = f"{base}/receipt/{paper.key}"
+    return {
+        "customerMobilePhone": paper.phone or "01000000000",
+        "settlementStatus": "INCOMPLETED",
+        "receiptUrl": url,
+    }
+
+
+def _gift(paper: Paper) -> dict[str, Any] | None:
+    return {"approveNo": "00000000", "settlementStatus": "INCOMPLETED"} if paper.method in GIFTS else None
+
+
+def _easy_pay(paper: Paper) -> dict[str, Any] | None:
+    return {"provider": "토스페이", "amount": paper.total, "discountAmount": 0} if paper.method == EASY else None

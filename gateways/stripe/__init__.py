@@ -1,0 +1,1 @@
+"""Stripe: adapter, wire and webhooks."""

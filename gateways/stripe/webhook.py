@@ -1,0 +1,77 @@
+"""Webhooks of Stripe: the HMAC over the raw body is checked before anything is parsed.
+
+https://docs.stripe.com/webhooks#verify-manually
+"""
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
+from gateways.stripe.wire import ATTEMPT, metadata_of, reference_of
+
+SIGNATURE_HEADER = "stripe-signature"
+_STAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"[0-9a-f]{64}")
+_TOLERANCE_SECONDS = 300
+_MAX_BYTES = 262_144
+_MAX_HEADER = 2_000
+_MAX_TEXT = 200
+
+
+def read_webhook(raw: bytes, headers: Mapping[str, str], *, secret: str, now: float) -> WebhookBatch:
+    """Verify, then translate. ``now``: Unix seconds. Raises `WebhookRefused`."""
+    if not secret:
+        raise WebhookRefused("the account has no webhook_secret")
+    if len(raw) > _MAX_BYTES:
+        raise WebhookRefused("the body is too large")
+    _verify(raw, headers, secret, now)
+    try:
+        event = _event(json.loads(raw))
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
+        raise WebhookRefused("the body is signed but not an event of Stripe") from error
+    return WebhookBatch(WebhookTrust.SIGNED, (event,))
+
+
+def _verify(raw: bytes, headers: Mapping[str, str], secret: str, now: float) -> None:
+    """One of the ``v1`` signatures must fit: there are two while a secret is being replaced."""
+    given = {name.lower(): value for name, value in headers.items()}.get(SIGNATURE_HEADER, "")
+    parts = [part.strip().partition("=") for part in given[:_MAX_HEADER].split(",")]
+    stamps = [value for name, _, value in parts if name == "t" and _STAMP.fullmatch(value)]
+    signatures = [value for name, _, value in parts if name == "v1" and _SIGNATURE.fullmatch(value)]
+    if len(stamps) != 1 or not signatures:
+        raise WebhookRefused("the signature is missing or malformed")
+    expected = hmac.new(secret.encode(), stamps[0].encode() + b"." + raw, hashlib.sha256).hexdigest()
+    fits = [hmac.compare_digest(expected, signature) for signature in signatures]
+    if not any(fits):
+        raise WebhookRefused("the signature does not fit the body")
+    if abs(now - int(stamps[0])) > _TOLERANCE_SECONDS:
+        raise WebhookRefused("the signature is too old or from the future")
+
+
+def _event(body: Any) -> WebhookEvent:
+    """Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``OverflowError`` for anything but an event."""
+    if body["object"] != "event":
+        raise ValueError("not an event")
+    about = body["data"]["object"]
+    is_intent = about["object"] == "payment_intent"
+    if type(body["created"]) is not int:
+        raise TypeError("created")
+    return WebhookEvent(
+        event_id=_text(body["id"]),
+        kind=_text(body["type"]),
+        reference=_text(about["id"]) if is_intent else reference_of(about.get("payment_intent")),
+        merchant_ref=metadata_of(about).get(ATTEMPT),
+        occurred_at=datetime.fromtimestamp(body["created"], UTC),
+        operation_ref=None if is_intent else _text(about["id"]),
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT:
+        raise TypeError("not a short text")
+    return value

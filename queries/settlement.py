@@ -1,0 +1,111 @@
+"""What the reconciliation compares: lines of a PG, and our movements at it, with what each says of the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.gateway import OperationKind, Outcome
+from domain.reconciliation import Line, LineKind, Movement
+
+# A charge that our books have as declined is known once an orphan's question has found it (`domain.orphan`).
+_MOVEMENT = """
+    o.id, r.store_id, r.number, o.kind, o.amount, r.currency,
+    CASE WHEN o.kind = 'authorize' AND EXISTS (
+              SELECT FROM operation q WHERE q.attempt_id = o.attempt_id AND q.orphan AND q.kind = 'lookup'
+                 AND q.outcome = 'succeeded') THEN 'succeeded' ELSE o.outcome END,
+    t.merchant_ref, o.operation_ref, t.reference,
+    EXISTS (SELECT FROM settlement_line s WHERE s.operation_id = o.id)
+"""
+_MOVES_MONEY = """
+    (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now)) AND NOT EXISTS (
+        SELECT FROM refund_leg g WHERE g.id = o.leg_id AND g.destination = 'store_credit')
+"""
+_LINES = text(
+    """
+    SELECT id, kind, gross, fee, currency, operation_ref, reference, merchant_ref, repeats FROM settlement_line
+     WHERE account = :account AND finding IS NULL AND (operation_ref IS NOT NULL) = :named AND id > :after
+     ORDER BY id LIMIT :limit
+    """
+)
+_MOVEMENTS = text(
+    f"""
+    WITH found AS (
+        SELECT t.id FROM attempt t WHERE t.account = :account AND t.merchant_ref = ANY(:merchant_refs)
+         UNION SELECT t.id FROM attempt t WHERE t.account = :account AND t.reference = ANY(:references)
+         UNION SELECT t.id FROM operation o JOIN attempt t ON t.id = o.attempt_id
+                WHERE t.account = :account AND o.operation_ref = ANY(:operation_refs))
+    SELECT {_MOVEMENT}
+      FROM found JOIN attempt t ON t.id = found.id JOIN operation o ON o.attempt_id = t.id
+      JOIN orders r ON r.id = o.order_id
+     WHERE {_MOVES_MONEY} ORDER BY o.id
+    """
+)
+_WITHOUT_LINE = text(
+    f"""
+    SELECT {_MOVEMENT}, o.initiated_at, o.resolved_at
+      FROM operation o JOIN attempt t ON t.id = o.attempt_id JOIN orders r ON r.id = o.order_id
+     WHERE t.account = :account AND o.initiated_at >= :since AND o.outcome = 'succeeded' AND {_MOVES_MONEY}
+       AND NOT EXISTS (SELECT FROM settlement_line s WHERE s.operation_id = o.id)
+       AND o.id > :after
+     ORDER BY o.id LIMIT :limit
+    """
+)
+_COVERED = text(
+    """
+    SELECT first_day, last_day FROM settlement_import
+     WHERE account = :account AND state IN ('read', 'reconciled') AND last_day >= :since
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A movement that no line is paired with. ``moved_at``: when its success became known."""
+
+    movement: Movement
+    started_at: datetime
+    moved_at: datetime
+
+
+async def unjudged_lines(
+    connection: AsyncConnection, account: str, *, named: bool, after: int, limit: int
+) -> list[Line]:
+    """Lines without a finding behind ``after``; ``named``: those that name an operation, or those that do not."""
+    wanted = {"account": account, "named": named, "after": after, "limit": limit}
+    return [Line(*row) for row in await connection.execute(_LINES, wanted)]
+
+
+async def movements_of(connection: AsyncConnection, account: str, lines: Sequence[Line]) -> list[Movement]:
+    """Every movement of every attempt that one of the lines names, by any of its names."""
+    names = {
+        f"{name}s": [value for line in lines if (value := getattr(line, name))]
+        for name in ("operation_ref", "merchant_ref", "reference")
+    }
+    return [_movement(row) for row in await connection.execute(_MOVEMENTS, names | {"account": account})]
+
+
+async def movements_without_line(
+    connection: AsyncConnection, account: str, *, since: datetime, after: UUID, limit: int
+) -> list[Waiting]:
+    """What has moved money since then and no line speaks of, by id."""
+    wanted = {"account": account, "since": since, "after": after, "limit": limit}
+    rows = (await connection.execute(_WITHOUT_LINE, wanted)).all()
+    return [Waiting(_movement(row), row[-2], row[-1] or row[-2]) for row in rows]
+
+
+async def days_read(connection: AsyncConnection, account: str, since: date) -> frozenset[date]:
+    """The days since then whose lines have all been read."""
+    rows = (await connection.execute(_COVERED, {"account": account, "since": since})).all()
+    return frozenset(
+        first + timedelta(days=k) for first, last in rows for k in range((last - first).days + 1) if first is not None
+    )
+
+
+def _movement(row: Any) -> Movement:
+    kind = LineKind.REFUND if row[3] == OperationKind.REFUND else LineKind.CHARGE
+    return Movement(row[0], row[1], row[2], kind, row[4], row[5], Outcome(row[6]), *row[7:11])

@@ -1,0 +1,1 @@
+"""How the laws reach each vendor: one rig for one vendor."""

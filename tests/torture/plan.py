@@ -1,0 +1,100 @@
+"""What a seed means: the life of every order and every blow, drawn before anything runs, so that a run can be repeated.
+
+Only the interleaving is left to chance; what is asked and what is broken is not.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+TOKENS = (
+    ("tok_ok", 60),
+    ("tok_declined", 8),
+    ("tok_lost", 4),
+    ("tok_insufficient", 4),
+    ("tok_3ds", 6),
+    ("tok_pending", 10),
+)
+FATES = (("deliver", 30), ("cancel", 20), ("refund", 25), ("ship", 10), ("leave", 15))
+FAULTS = (
+    "refuse",
+    "drop_before",
+    "drop_after",
+    "500_before",
+    "500_after",
+    "garbage",
+    "wrong_amount",
+    "delay",
+    "webhook_duplicate",
+    "webhook_late",
+    "webhook_never",
+)
+STRUCK = ("authorize", "capture", "void", "refund", "lookup", "neutralize", None)
+VICTIMS = ("orders", "payments", "server", "sandbox", "postgres", "temporal")
+ORDERS_FOR_A_FAULT = 6
+ORDERS_FOR_A_KILL = 250
+
+Fate = Literal["deliver", "cancel", "refund", "ship", "leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One order: how it is paid and what becomes of it."""
+
+    index: int
+    tokens: tuple[str, ...]
+    points: int
+    capture: str
+    mode: str
+    fate: Fate
+    approves: bool
+    """What the customer does on a 3DS page."""
+    double_click: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """A fault to arm, or a process to kill, before the order of this index is begun."""
+
+    before: int
+    fault: str | None = None
+    operation: str | None = None
+    times: int = 1
+    victim: str | None = None
+
+
+def _drawn(dice: Random, table: tuple[tuple[str, int], ...]) -> str:
+    return dice.choices([word for word, _ in table], [weight for _, weight in table])[0]
+
+
+def lives(seed: int, orders: int) -> list[Life]:
+    """The same lives for the same seed."""
+    dice = Random(f"lives {seed}")
+    return [_life(dice, index) for index in range(orders)]
+
+
+def _life(dice: Random, index: int) -> Life:
+    two_cards = dice.random() < 0.1
+    tokens = tuple(_drawn(dice, TOKENS) for _ in range(2 if two_cards else 1))
+    fate = _drawn(dice, FATES)
+    return Life(
+        index=index,
+        tokens=tokens,
+        points=dice.choice((0, 0, 7_700)),
+        capture=dice.choice(("automatic", "automatic", "manual", "on_shipment")),
+        mode=dice.choice(("atomic", "atomic", "accumulate")),
+        fate=fate,  # type: ignore[arg-type]
+        approves=dice.random() < 0.7,
+        double_click=dice.random() < 0.15,
+    )
+
+
+def blows(seed: int, orders: int) -> list[Blow]:
+    """The same blows for the same seed, in the order in which they fall."""
+    dice = Random(f"blows {seed}")
+    faults = [
+        Blow(dice.randrange(orders), fault=dice.choice(FAULTS), operation=dice.choice(STRUCK), times=dice.randint(1, 3))
+        for _ in range(orders // ORDERS_FOR_A_FAULT)
+    ]
+    kills = [Blow(dice.randrange(orders), victim=dice.choice(VICTIMS)) for _ in range(orders // ORDERS_FOR_A_KILL)]
+    return sorted([*faults, *kills], key=lambda b: b.before)
