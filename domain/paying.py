@@ -1,5 +1,6 @@
 """Paying an open request (again): new payments for what no live payment covers yet."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -10,6 +11,9 @@ from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, PaymentRequest
 from domain.taking import Moment, is_broken
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""PGs name what they send back as they like (``paymentKey``); adapters know it by our names (``payment_key``)."""
 
 
 def pay(
@@ -38,6 +42,7 @@ def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment:
 
     A payment that waits for nobody is left as it is: a page that is reloaded brings the same again.
     """
+    brought = {_CAMEL.sub("_", name).lower(): value for name, value in brought.items()}
     payment = next((p for p in order.payments if p.id == payment_id), None)
     if payment is None:
         raise Invalid("no such payment", flaws=[Flaw("/payment_id", "not_found", f"order {order.number} has no such")])

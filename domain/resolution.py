@@ -156,7 +156,7 @@ def _is_to_complete(operation: Operation) -> bool:
 
 
 def _may_be_sent_again(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
-    """Whether the PG still knows the key, so that the same call is the same effect; a forgotten one would be another."""
+    """Whether the PG still knows the key, so that the same call is the same effect; forgotten, it would be another."""
     if operation.kind is OperationKind.REFUND and capabilities.refunds_sent_again:
         return True
     kept = timedelta(seconds=capabilities.idempotency.ttl_seconds)

@@ -25,7 +25,8 @@ def sent_away() -> Desk:
 
 
 def back(desk: Desk) -> None:
-    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, BROUGHT, moment))
+    as_it_came = {"paymentKey": "abc", "amount": "50000"}
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, as_it_came, moment))
 
 
 def test_who_comes_back_has_what_was_brought_sent_once_at_once() -> None:

@@ -31,6 +31,10 @@ FAULTS = (
 )
 STRUCK = ("authorize", "capture", "void", "refund", "lookup", "neutralize", None)
 VICTIMS = ("orders", "payments", "server", "sandbox", "postgres", "temporal")
+WEIGHTS = {"sandbox-a": 25, "sandbox-b": 15, "stripe-demo": 20, "adyen-demo": 10, "toss-demo": 15, "nice-demo": 15}
+"""How the orders are spread over the PGs."""
+DEAF = {("adyen-demo", "webhook_never")}
+"""Adyen cannot be asked: an answer that it never sends is found by the settlement of the next day."""
 ORDERS_FOR_A_FAULT = 6
 ORDERS_FOR_A_KILL = 250
 
@@ -58,6 +62,7 @@ class Blow:
 
     before: int
     fault: str | None = None
+    account: str | None = None
     operation: str | None = None
     times: int = 1
     victim: str | None = None
@@ -89,12 +94,15 @@ def _life(dice: Random, index: int) -> Life:
     )
 
 
+def _fault(dice: Random, orders: int) -> Blow | None:
+    account, fault = dice.choice(list(WEIGHTS)), dice.choice(FAULTS)
+    before, operation, times = dice.randrange(orders), dice.choice(STRUCK), dice.randint(1, 3)
+    return None if (account, fault) in DEAF else Blow(before, fault, account, operation, times)
+
+
 def blows(seed: int, orders: int) -> list[Blow]:
     """The same blows for the same seed, in the order in which they fall."""
     dice = Random(f"blows {seed}")
-    faults = [
-        Blow(dice.randrange(orders), fault=dice.choice(FAULTS), operation=dice.choice(STRUCK), times=dice.randint(1, 3))
-        for _ in range(orders // ORDERS_FOR_A_FAULT)
-    ]
+    faults = [blow for _ in range(orders // ORDERS_FOR_A_FAULT) if (blow := _fault(dice, orders)) is not None]
     kills = [Blow(dice.randrange(orders), victim=dice.choice(VICTIMS)) for _ in range(orders // ORDERS_FOR_A_KILL)]
     return sorted([*faults, *kills], key=lambda b: b.before)

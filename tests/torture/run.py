@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from domain.number import order_workflow_id
 from tests.e2e.shop import Shop, checkout_body
-from tests.torture.plan import Blow, Life, blows, lives
+from tests.torture.plan import WEIGHTS, Blow, Life, blows, lives
 
 CLIENTS = 16
 PATIENCE_SECONDS = 90.0
@@ -31,7 +31,8 @@ UNSETTLED = """
 WAITS = """
     SELECT p.kind, p.outcome, p.amount, p.tries, p.detail, y.status FROM operation p
       JOIN payment y ON y.id = p.payment_id JOIN orders o ON o.id = p.order_id WHERE o.number = $1
-    UNION ALL SELECT kind, status, 0, 0, problem::text, id::text FROM command WHERE number = $1
+    UNION ALL SELECT kind, status, 0, 0, problem::text, id::text FROM command
+     WHERE number = $1 AND status <> 'applied'
 """
 UNDECIDED = "SELECT DISTINCT number FROM command WHERE status = 'accepted'"
 
@@ -79,18 +80,26 @@ class Torture:
                     self._say(f"{life.index} of {self._orders} orders")
 
         async with self._api, self._pg:
+            await self._spread()
             async with asyncio.TaskGroup() as group:
                 for _ in range(CLIENTS):
                     group.create_task(client())
             await self._make_peace()
         return self.report
 
+    async def _spread(self) -> None:
+        """All PG accounts take their share."""
+        rule = {"strategy": "ratio", "by": "count", "weights": WEIGHTS, "fallback": list(WEIGHTS), "constraints": []}
+        admin = {"Authorization": f"Bearer {self._shop.demo['admin_key']}"}
+        (await self._api.put("/v1/routing", json=rule, headers=admin)).raise_for_status()
+
     async def _strike(self, blow: Blow) -> None:
         if blow.victim is not None:
             self.report.kills.append(blow.victim)
             os.kill(self._shop.pid(blow.victim), signal.SIGKILL)
             return
-        body = {"fault": blow.fault, "operation": blow.operation, "times": blow.times, "ms": 1500}
+        body: dict[str, object] = {"fault": blow.fault, "account": blow.account, "operation": blow.operation}
+        body |= {"times": blow.times, "ms": 1500}
         await self._sandbox("POST", "/_faults", {k: v for k, v in body.items() if v is not None})
 
     async def _live(self, life: Life) -> None:
@@ -132,7 +141,11 @@ class Torture:
             action = payment["next_action"]
             if payment["status"] == "action_required" and action and action["url"]:
                 form = {"action": "approve" if approve else "decline"}
-                await self._sandbox("POST", action["url"], form=form)
+                page = await self._sandbox("GET", action["url"])
+                back = await self._sandbox("POST", str(page.url), form=form)
+                brought = dict(httpx.URL(back.headers.get("location", "")).params)
+                path = f"/v1/orders/{order['number']}/payments/{payment['id']}/completions"
+                await self._command(path, {"details": brought})
 
     async def _meet_fate(self, life: Life, order: dict[str, Any]) -> None:
         path = f"/v1/orders/{order['number']}"
@@ -190,15 +203,13 @@ class Torture:
 
     async def _sandbox(
         self, method: str, url: str, body: dict[str, Any] | None = None, form: dict[str, str] | None = None
-    ) -> None:
+    ) -> httpx.Response:
         """Something for the sandbox PG; it may be down just now, and is asked again."""
         for _ in range(60):
             try:
-                await self._pg.request(method, url, json=body, data=form)
+                return await self._pg.request(method, url, json=body, data=form, follow_redirects=method == "GET")
             except httpx.TransportError:
                 await asyncio.sleep(0.3)
-            else:
-                return
         raise Broken("the sandbox PG does not come back")
 
     async def _make_peace(self) -> None:
@@ -239,6 +250,9 @@ def body_of(life: Life) -> dict[str, Any]:
     body = checkout_body(customer=f"c-{life.index % 200 + 1}", points=life.points)
     left = body["expected_total"] - life.points
     amounts = [left] if len(life.tokens) == 1 else [20_000, left - 20_000]
-    cards = [{"method": "card", "amount": a, "token": t} for a, t in zip(amounts, life.tokens, strict=True)]
+    cards = [
+        {"method": "card", "amount": a, "token": t, "return_url": "http://shop.test/back"}
+        for a, t in zip(amounts, life.tokens, strict=True)
+    ]
     points = [{"method": "points", "amount": life.points}] if life.points else []
     return body | {"payments": points + cards, "capture": life.capture, "payment_mode": life.mode}
