@@ -19,7 +19,7 @@ RUNTIME := $(VENV)/.runtime-$(call hash,requirements.lock)
 DEV := $(VENV)/.dev-$(call hash,requirements.lock requirements-dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format demo audit bench lock reset clean
+.PHONY: help up test check format demo torture audit bench lock reset clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -32,6 +32,9 @@ demo: $(RUNTIME) ## place, pay and refund orders against the running system
 
 audit: $(RUNTIME) ## compare the database, the PGs' ledgers and Temporal of the running system
 	@exec $(BIN)/python -m cli audit
+
+torture: $(DEV) ## random orders, faults, killed processes (TORTURE_ORDERS=20000 TORTURE_SEED=...), judged by the PGs' ledgers
+	TORTURE_ORDERS=$${TORTURE_ORDERS:-20000} $(BIN)/python -m pytest -q -s tests/torture -k nobody
 
 bench: $(RUNTIME) ## measure real orders beside empty workflows, on a stack of its own
 	@exec $(BIN)/python -m benchmarks

@@ -23,6 +23,7 @@ from domain.payment import Operation
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask, call_for
+from domain.states import ItemState
 from domain.taking import Moment, settle
 from gateways.value.adapter import ValueGateway
 from models.database import Database
@@ -60,7 +61,7 @@ class Desk:
         cls, database: Database, connection: AsyncConnection, order: Order, capabilities: Mapping[str, Capabilities]
     ) -> "Desk":
         """The desk for an order that exists."""
-        return cls(database, connection, store=order.store_id, needs=_needs_of(order), capabilities=capabilities)
+        return cls(database, connection, store=order.store_id, needs=needs_of(order), capabilities=capabilities)
 
     async def decide(self, rule: Rule) -> Order:
         """The order after a rule and all that follows from it without a PG."""
@@ -107,13 +108,17 @@ class Desk:
                 self._router.rewind()
 
 
-def _needs_of(order: Order) -> Needs:
-    """Held first if it is captured later, or if one card of several could still be declined."""
+def needs_of(order: Order) -> Needs:
+    """Held first if it is captured later, or if one card of several could still be declined.
+
+    Captured in parts if it is captured as goods leave and more than one piece does: any two can leave apart.
+    """
     cards = Counter((p.request_id, p.command_id) for p in order.payments if not p.internal)
+    pieces = sum(i.quantity for i in order.items if i.state is not ItemState.CANCELED)
     return Needs(
         order.currency,
         manual_capture=order.capture != "automatic" or any(count > 1 for count in cards.values()),
-        several_captures=order.capture == "on_shipment" and len(order.sections) > 1,
+        several_captures=order.capture == "on_shipment" and pieces > 1,
     )
 
 

@@ -1,6 +1,7 @@
 """The one step that speaks to a PG. What it cannot prove it calls unknown; it never raises about money."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import structlog
 from temporalio import activity
@@ -23,6 +24,9 @@ class PaymentActivities(PaymentSteps):
     @activity.defn
     async def call_gateway(self, call: Call) -> Answer:
         """One keyed call. Bad credentials: the call was not executed, a question not answered; a person must act."""
+        if call.not_after is not None and datetime.now(UTC) >= call.not_after:
+            log.warning("gateway.too_late", account=call.account, operation=call.kind.value, key=call.key)
+            return Answer(Outcome.UNKNOWN, evidence=Evidence(detail="too late to be sent again safely; not sent"))
         try:
             answer = await self._gateways[call.account].perform(call)
         except MisconfiguredGateway as wrong:

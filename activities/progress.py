@@ -58,7 +58,8 @@ def progress_of(
             for s in order.sections
             if s.status is not SectionStatus.AWAITING_PAYMENT
         ),
-        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else lapses_at(order),
+        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else None,
+        lapses_at=lapses_at(order),
         new_order=new_order,
     )
 

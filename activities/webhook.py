@@ -36,14 +36,15 @@ _MATCH = text(
 _SETTLE = text(
     f"""
     UPDATE webhook_event found SET delivered_at = :now
-     WHERE delivered_at IS NULL AND reviewed_at IS NULL AND order_id IS NOT NULL AND NOT {MONEY_IS_DUE}
+     WHERE delivered_at IS NULL AND reviewed_at IS NULL AND order_id IS NOT NULL AND NOT takes_back
+       AND NOT {MONEY_IS_DUE}
     """
 )
 _HINTS = text(
     """
     SELECT o.store_id AS store, o.number, array_agg(e.id ORDER BY e.id) AS events
       FROM webhook_event e JOIN orders o ON o.id = e.order_id
-     WHERE e.delivered_at IS NULL AND e.reviewed_at IS NULL AND e.received_at < :before
+     WHERE e.delivered_at IS NULL AND e.reviewed_at IS NULL AND NOT e.takes_back AND e.received_at < :before
      GROUP BY o.id ORDER BY min(e.received_at) LIMIT :limit
     """
 )

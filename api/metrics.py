@@ -14,7 +14,7 @@ WEBHOOKS_REFUSED = Counter(
 )
 WEBHOOK_EVENTS = Counter(
     "opms_webhook_events_total",
-    "Verified webhook events: stored, duplicate, or stored and about no order.",
+    "Webhook events: about an order, about none, takes_back (no to what had succeeded), duplicate, or not stored.",
     ["account", "result"],
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

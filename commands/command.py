@@ -64,8 +64,8 @@ async def submit(client: Client, database: Database, command: Command) -> None:
         )
     try:
         await send(client, command)
-    except RPCError as away:
-        log.warning("command.not_sent_yet", command=str(command.id), order=command.number, reason=away.message)
+    except (RPCError, RuntimeError) as away:  # RuntimeError: a client that has never reached Temporal says so.
+        log.warning("command.not_sent_yet", command=str(command.id), order=command.number, reason=str(away))
 
 
 async def send(client: Client, command: Command) -> None:

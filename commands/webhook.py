@@ -8,9 +8,9 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import structlog
@@ -28,7 +28,7 @@ from contracts.queues import GATEWAY_CALL_TIMEOUT, OPMS_NUMBER, OPMS_STORE, ORDE
 from domain.errors import Rejected
 from domain.gateway import Outcome
 from domain.number import order_workflow_id
-from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused
+from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from models.database import Database
 from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
 from workflows.order import OrderWorkflow
@@ -39,6 +39,8 @@ LARGEST_BODY = 256 * 1024
 """Bytes."""
 HINT_SECONDS = 2.0
 """PGs wait some ten seconds for the acknowledgement; a hint that takes longer is sent by the upkeep workflow."""
+UNSIGNED_EVERY = timedelta(seconds=5)
+"""Anybody can send what nobody signs: one such event in this time wakes an order, the schedule tells of the rest."""
 LONGEST_TEXT = 255
 LARGEST_AMOUNT = 2**63 - 1
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2999
@@ -55,27 +57,40 @@ _STORE = text(
             AS j(id uuid, event_id text, kind text, reference text, merchant_ref text, outcome text, amount bigint,
                  currency text, operation_ref text, operation_mark text, reason text, occurred_at timestamptz,
                  occurred_on date)),
+    found AS (SELECT e.*, ({ORDER_OF_EVENT}) AS order_id FROM e),
+    known AS (
+        SELECT found.*, {MONEY_IS_DUE} AS due,
+               (CAST(:trust AS text) = 'signed' AND found.outcome = 'declined' AND EXISTS (
+                   SELECT 1 FROM operation o JOIN attempt a ON a.id = o.attempt_id
+                    WHERE o.order_id = found.order_id AND a.account = found.account AND o.outcome = 'succeeded'
+                      AND (o.operation_ref = found.operation_ref OR o.key = found.merchant_ref))) IS TRUE AS takes_back
+          FROM found),
     stored AS (
         INSERT INTO webhook_event
                (id, store_id, account, event_id, kind, reference, merchant_ref, trust, outcome, amount, currency,
                 operation_ref, operation_mark, reason, body_hash, occurred_at, occurred_on, received_at, order_id,
-                delivered_at)
-        SELECT e.id, (SELECT store_id FROM gateway_account WHERE id = e.account), e.account, e.event_id, e.kind,
-               e.reference, e.merchant_ref, :trust, e.outcome, e.amount, e.currency, e.operation_ref,
-               e.operation_mark, e.reason, CAST(:body_hash AS bytea), e.occurred_at, e.occurred_on,
-               CAST(:now AS timestamptz), found.order_id,
-               CASE WHEN found.order_id IS NOT NULL AND NOT {MONEY_IS_DUE} THEN CAST(:now AS timestamptz) END
-          FROM e LEFT JOIN LATERAL ({ORDER_OF_EVENT}) found ON true
+                takes_back, delivered_at)
+        SELECT k.id, (SELECT store_id FROM gateway_account WHERE id = k.account), k.account, k.event_id, k.kind,
+               k.reference, k.merchant_ref, CAST(:trust AS text), k.outcome, k.amount, k.currency, k.operation_ref,
+               k.operation_mark, k.reason, CAST(:body_hash AS bytea), k.occurred_at, k.occurred_on,
+               CAST(:now AS timestamptz), k.order_id, k.takes_back,
+               CASE WHEN k.order_id IS NOT NULL AND NOT k.due AND NOT k.takes_back THEN CAST(:now AS timestamptz) END
+          FROM known k WHERE k.order_id IS NOT NULL OR CAST(:trust AS text) <> 'unsigned'
         ON CONFLICT (account, event_id) DO NOTHING
-        RETURNING id, order_id)
-    SELECT s.id, s.order_id, o.store_id, o.number,
-           EXISTS (SELECT 1 FROM operation p WHERE p.order_id = s.order_id AND p.outcome IN ({UNRESOLVED})
+        RETURNING id)
+    SELECT k.id, k.event_id, k.kind, k.order_id, k.takes_back, s.id IS NOT NULL AS stored, o.store_id, o.number,
+           s.id IS NOT NULL AND NOT k.takes_back
+           AND NOT (CAST(:trust AS text) = 'unsigned' AND EXISTS (
+               SELECT 1 FROM webhook_event w WHERE w.order_id = k.order_id AND w.trust = 'unsigned'
+                  AND coalesce(w.delivered_at, w.received_at) > :unsigned_since))
+           AND EXISTS (SELECT 1 FROM operation p WHERE p.order_id = k.order_id AND p.outcome IN ({UNRESOLVED})
                       AND (p.outcome <> 'initiated' OR p.tries > 0 OR p.initiated_at < :sent_before)) AS waits
-      FROM stored s LEFT JOIN orders o ON o.id = s.order_id
+      FROM known k LEFT JOIN stored s ON s.id = k.id LEFT JOIN orders o ON o.id = k.order_id
     """
 )
-"""``waits``: for more than a call that is under way, whose own answer is on its way too. Were that to be lost with its
-workflow, the row, which is not delivered, wakes the order by the schedule."""
+"""``takes_back``: the PG says no to what it had said yes to. ``waits``: for more than a call that is under
+way, whose own answer is on its way too. Were that to be lost with its workflow, the row, which is not delivered, wakes
+the order by the schedule."""
 _CLOSED = text(
     """
     SELECT e.event_id, o.store_id, o.number, a.merchant_ref
@@ -83,6 +98,8 @@ _CLOSED = text(
       JOIN attempt a ON a.account = :account AND (a.merchant_ref = e.merchant_ref OR a.reference = e.reference)
       JOIN orders o ON o.id = a.order_id
      WHERE a.outcome IN ('declined', 'not_executed')
+       AND NOT (CAST(:unsigned AS boolean) AND EXISTS (
+           SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :unsigned_since))
     """
 )
 _DELIVERED = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids)")
@@ -102,7 +119,11 @@ class WebhookUnverified(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """How the PG wants it acknowledged, and how many events were new, duplicates, and about no order of ours."""
+    """How the PG wants it acknowledged, and what became of the events.
+
+    Of the ``stored``, ``unmatched`` are about no order of ours and ``takes_back`` say no to what had succeeded.
+    ``unmatched_unsigned`` are about no order and signed by nobody: not stored.
+    """
 
     status: int
     body: bytes
@@ -110,6 +131,8 @@ class Receipt:
     stored: int
     duplicates: int
     unmatched: int
+    unmatched_unsigned: int
+    takes_back: int
 
 
 def gateway_of(gateways: Mapping[str, Gateway], account: str) -> Gateway:
@@ -139,13 +162,27 @@ async def take_webhook(client: Client, database: Database, account: str, raw: by
     With Temporal out of reach the rows alone are the promise. Raises what the database raises: the PG sends it again.
     """
     rows = await _store(database, account, raw, batch) if batch.events else []
-    unmatched = sum(row["order_id"] is None for row in rows)
+    stored = [row for row in rows if row["stored"]]
+    unmatched = sum(row["order_id"] is None for row in stored)
     if unmatched:
         log.warning("webhook.unmatched", account=account, events=unmatched)
-    await _hint_all(client, database, [row for row in rows if row["waits"]])
-    await _recheck(client, database, account, batch)
-    duplicates = len(batch.events) - len(rows)
-    return Receipt(batch.ack_status, batch.ack_body, batch.ack_content_type, len(rows), duplicates, unmatched)
+    taken_back = [row for row in stored if row["takes_back"]]
+    for row in taken_back:
+        log.warning("webhook.takes_back", account=account, order=row["number"], kind=row["kind"], id=str(row["id"]))
+    await _hint_all(client, database, [row for row in stored if row["waits"]])
+    await _recheck(client, database, account, batch, new={row["event_id"] for row in stored})
+    unsigned = batch.trust is WebhookTrust.UNSIGNED
+    dropped = sum(row["order_id"] is None for row in rows) if unsigned else 0
+    return Receipt(
+        batch.ack_status,
+        batch.ack_body,
+        batch.ack_content_type,
+        stored=len(stored),
+        duplicates=len(rows) - len(stored) - dropped,
+        unmatched=unmatched,
+        unmatched_unsigned=dropped,
+        takes_back=len(taken_back),
+    )
 
 
 async def review_event(database: Database, store: str, event_id: UUID, *, by: str, note: str | None) -> None:
@@ -174,7 +211,7 @@ async def send_hint(client: Client, store: str, number: str) -> None:
 
 
 async def _store(database: Database, account: str, raw: bytes, batch: WebhookBatch) -> Sequence[RowMapping]:
-    """The rows that are new. One statement: two deliveries of the same event at once are one row."""
+    """What became of each event. One statement: two deliveries of the same event at once are one row."""
     now = datetime.now(UTC)
     parameters = {
         "account": account,
@@ -183,25 +220,33 @@ async def _store(database: Database, account: str, raw: bytes, batch: WebhookBat
         "body_hash": hashlib.sha256(raw).digest(),
         "now": now,
         "sent_before": now - GATEWAY_CALL_TIMEOUT,
+        "unsigned_since": now - UNSIGNED_EVERY,
     }
     async with database.statement() as connection:
         return (await connection.execute(_STORE, parameters)).mappings().all()
 
 
-async def _recheck(client: Client, database: Database, account: str, batch: WebhookBatch) -> None:
+async def _recheck(
+    client: Client, database: Database, account: str, batch: WebhookBatch, *, new: Collection[str]
+) -> None:
     """Money that a PG tells of on an attempt that we had closed is asked about, by a command of its own (R9).
 
     Its id is the event's, so that it is asked about once, also if this process dies and the PG sends the event again.
+    What nobody signed is only asked about if it is ``new`` and its attempt was not asked about a moment ago; what that
+    leaves out is found by the reconciliation.
     """
+    unsigned = batch.trust is WebhookTrust.UNSIGNED
     told = [
         {"event_id": e.event_id, "reference": e.reference, "merchant_ref": e.merchant_ref}
         for e in batch.events
-        if e.outcome is Outcome.SUCCEEDED
+        if e.outcome is Outcome.SUCCEEDED and (e.event_id in new or not unsigned)
     ]
     if not told:
         return
+    since = datetime.now(UTC) - UNSIGNED_EVERY
+    given = {"account": account, "events": json.dumps(told), "unsigned": unsigned, "unsigned_since": since}
     async with database.reading() as connection:
-        found = await connection.execute(_CLOSED, {"account": account, "events": json.dumps(told)})
+        found = await connection.execute(_CLOSED, given)
         closed = found.mappings().all()
     for row in closed:
         command_id = uuid5(NAMESPACE_URL, f"recheck {account} {row['event_id']}")

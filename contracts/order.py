@@ -122,10 +122,12 @@ class Progress:
     calls: tuple[DueCall, ...] = ()
     sections: tuple[SectionState, ...] = ()
     expires_at: datetime | None = None
-    """When `OrderSteps.expire_order` is due: the payment window is over, or a hold is about to lapse."""
+    """When the payment window is over, and `OrderSteps.expire_order` due, once the payment is ``decided``."""
     refused: Problem | None = None
     """The checkout was refused and no order exists."""
     new_order: NewOrder | None = None
+    lapses_at: datetime | None = None
+    """When a hold is about to lapse, and `OrderSteps.expire_order` due, whatever else is undecided."""
 
 
 @dataclass(frozen=True, slots=True)

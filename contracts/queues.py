@@ -34,5 +34,7 @@ STORE_STEP_RETRY = RetryPolicy(
 
 GATEWAY_CALL_TIMEOUT = timedelta(seconds=15)
 """Longer than the HTTP client's own limits (connect 3 s, read 10 s): a time-out here means that the worker is gone."""
+RESEND_WAITS = timedelta(seconds=60)
+"""How long a call that was sent before may wait for a worker: then it is judged anew whether to send it at all."""
 GATEWAY_CALL_RETRY = RetryPolicy(maximum_attempts=1)
 """Never retried blindly: what is not answered is *unknown*, and the order's resolution ladder asks again."""

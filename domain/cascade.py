@@ -153,6 +153,7 @@ def _requires_review(order: Order) -> bool:
         any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
         or (incomplete and order.balance is BalanceState.CREDIT)
         or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED)
+        or any(o.contradicted for o in order.operations)
         or any(o.outcome is Outcome.INITIATED and o.tries >= STUCK_AFTER_TRIES for o in order.operations)
     )
 

@@ -138,6 +138,8 @@ class Call:
     """The PG's own id of the operation in doubt (a capture's, a refund's), where an answer brought one."""
     subject_sent_at: datetime | None = None
     """When the operation in doubt was last sent: "not found" is final only some time after (R6)."""
+    not_after: datetime | None = None
+    """After this the PG may have forgotten the key: not sent, because it might be a second effect."""
     trace: str | None = None
     """The request that led to it: for logs, never sent to the PG."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from domain.errors import Rejected
-from domain.gateway import Answer, Decline, Evidence, Outcome, Retry
+from domain.gateway import Answer, Decline, Evidence, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.payment import UNRESOLVED, Operation
 from domain.recording import record
@@ -44,6 +44,11 @@ def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
         raise NotInDoubt(f"the operation has ended: {operation.outcome}", figures={"outcome": operation.outcome.value})
     if operation.outcome is Outcome.INITIATED and not operation.tries:
         raise NotInDoubt("the operation is being sent for the first time; wait for its answer")
+    if judgement.verdict == "not_executed" and operation.kind is not OperationKind.AUTHORIZE:
+        raise NotInDoubt(
+            f"a {operation.kind} that was not executed is declined: what is still owed is then asked for anew",
+            figures={"verdicts": ["succeeded", "declined"]},
+        )
     return record(order, Ask.DECIDE, operation, _as_answer(judgement, operation), moment)
 
 

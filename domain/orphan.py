@@ -27,7 +27,7 @@ class UnknownAttempt(Rejected):
     code = "attempt_not_found"
 
 
-def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID) -> Order:
+def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID | None = None) -> Order:
     """Ask once more about a closed attempt. Nothing to do for one that is open, or is being asked about.
 
     Raises `UnknownAttempt`.
@@ -61,6 +61,9 @@ def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -
 
 
 def _outcome(operation: Operation, answer: Answer) -> Outcome:
+    known = operation.outcome
+    if answer.outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
+        return known
     if operation.kind is OperationKind.LOOKUP:
         silent = answer.outcome is Outcome.UNKNOWN and operation.tries + 1 >= MOST_QUESTIONS
         return Outcome.NOT_EXECUTED if silent else answer.outcome

@@ -14,6 +14,9 @@ from domain.taking import Moment, is_broken
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """PGs name what they send back as they like (``paymentKey``); adapters know it by our names (``payment_key``)."""
+_AT_CHECKOUT = frozenset({"bank"})
+_OF_A_REFUND = "refund_"
+"""Details that are the shop's to give: a return passes through the hands of whoever holds the link."""
 
 
 def pay(
@@ -40,9 +43,11 @@ def pay(
 def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment: Moment) -> Order:
     """The customer is back from the PG's page: what was brought is kept and the PG is told, or asked.
 
-    A payment that waits for nobody is left as it is: a page that is reloaded brings the same again.
+    It replaces what an earlier return has brought, so that it cannot pile up, and never what the shop has given. A
+    payment that waits for nobody is left as it is: a page that is reloaded brings the same again.
     """
-    brought = {_CAMEL.sub("_", name).lower(): value for name, value in brought.items()}
+    named = {_CAMEL.sub("_", name).lower(): value for name, value in brought.items()}
+    brought = {name: value for name, value in named.items() if not _is_shops(name)}
     payment = next((p for p in order.payments if p.id == payment_id), None)
     if payment is None:
         raise Invalid("no such payment", flaws=[Flaw("/payment_id", "not_found", f"order {order.number} has no such")])
@@ -51,10 +56,16 @@ def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment:
         for o in order.operations
         if o.payment_id == payment.id and o.kind is OperationKind.AUTHORIZE and o.outcome is Outcome.ACTION_REQUIRED
     ]
-    if not waiting or ((payment.details or {}).items() >= brought.items() and waiting[0].completed_at):
+    before = payment.details or {}
+    if not waiting or (before.items() >= brought.items() and waiting[0].completed_at):
         return order
-    kept = replace(payment, details={**(payment.details or {}), **brought} or None)
+    given = {name: value for name, value in before.items() if _is_shops(name)} if brought else before
+    kept = replace(payment, details={**given, **brought} or None)
     return order.put(kept, *(replace(o, completed_at=moment.now) for o in waiting))
+
+
+def _is_shops(name: str) -> bool:
+    return name in _AT_CHECKOUT or name.startswith(_OF_A_REFUND)
 
 
 def _open_request(order: Order, request_id: UUID | None) -> PaymentRequest:

@@ -143,6 +143,8 @@ class Operation:
     """When the customer came back from the PG's page; sent again after that, with what was brought."""
     sent_at: datetime | None = None
     """When it was last sent, as far as an answer or its loss has told."""
+    contradicted: bool = False
+    """It ended without effect, and the PG has told of one since: for a person."""
     orphan: bool = False
     """About money on an attempt that was closed: no part of the payment's sums (R9)."""
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from domain.coverage import refold
 from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
 from domain.order import Order
-from domain.orphan import follow
+from domain.orphan import follow, recheck
 from domain.payment import (
     UNRESOLVED,
     Attempt,
@@ -20,7 +20,7 @@ from domain.payment import (
     tender,
 )
 from domain.resolution import Ask, overdue
-from domain.states import LegStatus, TenderStatus, move
+from domain.states import TABLES, LegStatus, TenderStatus, move
 from domain.taking import Moment, open_attempt
 
 LONGEST_DEPOSIT = timedelta(days=5)
@@ -36,13 +36,23 @@ def record(order: Order, asked: Ask, operation: Operation, answer: Answer, momen
     """The order after ``answer`` to ``asked`` about ``operation``."""
     operation = order.operation(operation.id)
     if operation.outcome not in UNRESOLVED:
-        return order
+        return _contradicted(order, operation, asked, answer, moment)
     if asked is Ask.SEND:
         operation = replace(operation, sent_at=moment.now)
     if operation.orphan:
         return follow(order, operation, answer, moment)
     operation = _resolved(operation, asked, answer, moment.now)
     return _folded_in(order.put(operation), operation, answer, moment)
+
+
+def _contradicted(order: Order, operation: Operation, asked: Ask, answer: Answer, moment: Moment) -> Order:
+    """A send that was under way when its operation was closed has happened after all; any other answer is no news."""
+    closed = operation.outcome in {Outcome.DECLINED, Outcome.NOT_EXECUTED} and not operation.orphan
+    if not closed or asked is not Ask.SEND or answer.outcome is not Outcome.SUCCEEDED or order.own(operation):
+        return order
+    if operation.kind is OperationKind.AUTHORIZE:
+        return recheck(order, order.attempt(operation.attempt_id).merchant_ref, moment)
+    return order.put(replace(operation, contradicted=True))
 
 
 def _folded_in(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
@@ -69,15 +79,19 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
         outcome = Outcome.UNKNOWN
     if answer.issues:
         outcome = Outcome.UNKNOWN
+    tries = operation.tries + 1
     if outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
-        outcome = known  # A lookup that failed does not make what the PG accepted any less known.
+        if asked is Ask.SEND and operation.completed_at is not None:
+            tries = 1  # What the customer brought may have arrived: a doubt like any other, from its beginning.
+        else:
+            outcome = known  # A lookup that failed does not make what the PG accepted any less known.
     if outcome is Outcome.NOT_EXECUTED and not authorizing:
         outcome = Outcome.INITIATED  # Money that must move will: sent again with the same key, after a pause.
     reasons = [*(i.value for i in answer.issues), answer.evidence.detail, answer.decline.code if answer.decline else ""]
     return replace(
         operation,
         outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
-        tries=operation.tries + 1,
+        tries=tries,
         operation_ref=answer.operation_ref or operation.operation_ref,
         detail="; ".join(r for r in reasons if r) or operation.detail,
         resolved_at=None if outcome in UNRESOLVED else now,
@@ -86,7 +100,8 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
 
 def _proves_nothing(operation: Operation, asked: Ask, answer: Answer) -> bool:
     """Not found may mean not yet, and a send that was not executed proves nothing of the one before (R6, R7)."""
-    if asked is Ask.DECIDE or (asked is Ask.LOOKUP and answer.final):
+    authorizing = operation.kind is OperationKind.AUTHORIZE
+    if asked is Ask.DECIDE or (asked is Ask.LOOKUP and answer.final and authorizing):
         return False
     return asked is Ask.LOOKUP or operation.outcome is not Outcome.INITIATED
 
@@ -116,7 +131,13 @@ def _authorized(order: Order, operation: Operation, answer: Answer, moment: Mome
                 )
                 order = _wait_for_deposit(order, payment, moment)
             payment = _reconciled(payment, answer)
-            return order.put(tender(payment, _waiting_as(payment, operation, waiting, answer, moment)))
+            return order.put(_led(payment, _waiting_as(payment, operation, waiting, answer, moment)))
+
+
+def _led(payment: Payment, status: TenderStatus) -> Payment:
+    """To where the PG says it is, over ``processing`` if there is no direct way: PGs change their minds."""
+    straight = status is payment.status or status in TABLES[TenderStatus][payment.status]
+    return tender(payment if straight else tender(payment, TenderStatus.PROCESSING), status)
 
 
 def _reconciled(payment: Payment, answer: Answer) -> Payment:

@@ -1,7 +1,7 @@
 """What to ask next about an operation whose end is not known (rules R5-R7): data, and one function that reads it.
 
 An unknown authorization is replayed with the same key, looked up, and at last neutralized; only evidence closes it.
-Delays are seconds. The last step of a ladder repeats; `GIVE_UP_AFTER` hands it to a person, the fence still closed.
+Delays are seconds. The last steps of a ladder repeat; `GIVE_UP_AFTER` hands it to a person, the fence still closed.
 """
 
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from domain.gateway import Answer, Call, Capabilities, NeutralizeBy, OperationKind, Outcome
 from domain.order import Order
-from domain.payment import Operation, operation_key
+from domain.payment import UNRESOLVED, Operation, operation_key
 
 
 class Ask(StrEnum):
@@ -32,6 +32,7 @@ UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
     (30, Ask.LOOKUP),
     (60, Ask.LOOKUP),
     (300, Ask.NEUTRALIZE),
+    (300, Ask.LOOKUP),
 )
 PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 15, 15, 15, 30)
 AGAIN_AFTER = (0, 2, 5)
@@ -77,9 +78,11 @@ def due_call(
     if order.attempt(operation.attempt_id).account in paused and waits_for_resume(operation):
         return DueCall(call_for(order, operation), LOOK_WHILE_PAUSED, paused=True)
     delay, ask = _step(operation, capabilities, now)
+    doubted = operation.outcome is not Outcome.INITIATED and ask is Ask.SEND
+    not_after = _key_ends(operation, capabilities) if doubted else None
     if operation.outcome is Outcome.INITIATED and not operation.tries:
         delay = max(delay, AGAIN_AFTER[min(_tried_here(order, operation), len(AGAIN_AFTER) - 1)])
-    return DueCall(call_for(order, operation, ask), delay)
+    return DueCall(replace(call_for(order, operation, ask), not_after=not_after), delay)
 
 
 def waits_for_resume(operation: Operation) -> bool:
@@ -146,7 +149,8 @@ def weighed(operation: Operation, answer: Answer, capabilities: Capabilities, no
 
 def overdue(operation: Operation, now: datetime) -> bool:
     """Unresolved for so long that a person must look."""
-    return operation.outcome is Outcome.UNKNOWN and now - operation.initiated_at > GIVE_UP_AFTER
+    doubtful = operation.outcome is Outcome.UNKNOWN or (operation.abandoning and operation.outcome in UNRESOLVED)
+    return doubtful and now - operation.initiated_at > GIVE_UP_AFTER
 
 
 def _is_to_complete(operation: Operation) -> bool:
@@ -157,24 +161,37 @@ def _is_to_complete(operation: Operation) -> bool:
 
 def _may_be_sent_again(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
     """Whether the PG still knows the key, so that the same call is the same effect; forgotten, it would be another."""
+    ends = _key_ends(operation, capabilities)
+    return ends is None or now < ends
+
+
+def _key_ends(operation: Operation, capabilities: Capabilities) -> datetime | None:
+    """From when the same call may be another effect; None: never."""
     if operation.kind is OperationKind.REFUND and capabilities.refunds_sent_again:
-        return True
-    kept = timedelta(seconds=capabilities.idempotency.ttl_seconds)
-    return now - operation.initiated_at < kept - KEY_MARGIN
+        return None
+    return operation.initiated_at + timedelta(seconds=capabilities.idempotency.ttl_seconds) - KEY_MARGIN
+
+
+def _rung(tries: int) -> int:
+    """The ladder's last two steps take turns."""
+    step, last = max(tries, 1) - 1, len(UNKNOWN_LADDER) - 1
+    return step if step <= last else last - (step - last) % 2
 
 
 def _step(operation: Operation, capabilities: Capabilities, now: datetime) -> tuple[int, Ask]:
     authorizing = operation.kind is OperationKind.AUTHORIZE
     can_neutralize = authorizing and capabilities.neutralize_by is not NeutralizeBy.NONE
     if operation.abandoning and can_neutralize:
-        return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], Ask.NEUTRALIZE
+        # Now and then it is looked up: what cannot be undone any more has to be found, and given back.
+        ask = Ask.LOOKUP if operation.tries % 3 == 2 else Ask.NEUTRALIZE
+        return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], ask
     if _is_to_complete(operation):
         return 0, Ask.SEND
     if operation.outcome is Outcome.INITIATED:
         return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.outcome is not Outcome.UNKNOWN:
         return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
-    delay, ask = UNKNOWN_LADDER[min(max(operation.tries, 1), len(UNKNOWN_LADDER)) - 1]
+    delay, ask = UNKNOWN_LADDER[_rung(operation.tries)]
     replay = Ask.SEND if _may_be_sent_again(operation, capabilities, now) else Ask.LOOKUP
     if not authorizing:
         return delay, replay  # What must happen is asked for again with its key: at most one effect, at last one.

@@ -227,9 +227,11 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
         "created": "processing declined expired canceled",
         "processing": "authorized captured action_required awaiting_deposit declined unknown conflicted"
         " manual_review expired",
-        "action_required": "processing authorized captured declined expired canceled unknown conflicted manual_review",
+        "action_required": "processing awaiting_deposit authorized captured declined expired canceled unknown"
+        " conflicted manual_review",
         "awaiting_deposit": "processing authorized captured declined expired canceled unknown conflicted manual_review",
-        "unknown": "processing action_required authorized captured declined expired conflicted manual_review",
+        "unknown": "processing action_required awaiting_deposit authorized captured declined expired conflicted"
+        " manual_review",
         "conflicted": "processing authorized captured declined expired manual_review",
         "manual_review": "processing authorized captured declined voided expired",
         "authorized": "partially_captured captured voided expired",
@@ -262,7 +264,7 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
     Outcome: {
         "initiated": "succeeded pending action_required declined not_executed unknown",
         "pending": "succeeded action_required declined not_executed",
-        "action_required": "succeeded pending declined not_executed",
+        "action_required": "succeeded pending declined not_executed unknown",
         "unknown": "succeeded pending action_required declined not_executed",
     },
 }

@@ -138,6 +138,7 @@ class OperationRow(SQLModel, table=True):
     abandoning: bool
     completed_at: datetime | None = maybe_moment()
     sent_at: datetime | None = maybe_moment()
+    contradicted: bool
     orphan: bool
 
 

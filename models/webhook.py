@@ -14,7 +14,8 @@ class WebhookEventRow(SQLModel, table=True):
     """One verified event of one PG account. The body is not kept (personal data), only its SHA-256.
 
     ``delivered_at``: the order's workflow was told, or waited for nothing. ``store_id`` and ``order_id`` are empty
-    until the account has a store and the event is found to be about an order.
+    until the account has a store and the event is found to be about an order. ``takes_back``: it says no to an
+    operation that had succeeded; it waits for a person, and is never delivered.
     """
 
     __tablename__ = "webhook_event"
@@ -27,6 +28,7 @@ class WebhookEventRow(SQLModel, table=True):
         check("review_complete", "(reviewed_at IS NULL) = (reviewed_by IS NULL)"),
         Index("ix_webhook_event_store", "store_id", "matched", "id"),
         Index("ix_webhook_event_merchant_ref", "account", "merchant_ref", "received_at"),
+        Index("ix_webhook_event_takes_back", "store_id", "id", postgresql_where=text("takes_back")),
         Index(
             "ix_webhook_event_kind",
             "account",
@@ -63,6 +65,7 @@ class WebhookEventRow(SQLModel, table=True):
     matched: bool = Field(
         default=None, sa_column=Column(Boolean, Computed("order_id IS NOT NULL", persisted=True), nullable=False)
     )
+    takes_back: bool
     delivered_at: datetime | None = maybe_moment()
     reviewed_at: datetime | None = maybe_moment()
     reviewed_by: str | None

@@ -75,10 +75,20 @@ class StoredEvent:
     received_at: datetime
     order: str | None
     matched: bool
+    takes_back: bool
     delivered_at: datetime | None
     reviewed_at: datetime | None
     reviewed_by: str | None
     review_note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events: None does not filter. ``takes_back``: a PG says no to what it had said yes to."""
+
+    matched: bool | None = None
+    reviewed: bool | None = None
+    takes_back: bool | None = None
 
 
 class UnknownWebhookEvent(Rejected):
@@ -96,8 +106,8 @@ _VERIFIED = text(f"{_SIGNED} AND merchant_ref = :merchant_ref ORDER BY received_
 _OF_DAY = text(f"{_SIGNED} AND kind = :kind AND occurred_on = :day AND order_id IS NULL ORDER BY received_at, id")
 _COLUMNS = """
     SELECT e.id, e.account, e.event_id, e.kind, e.reference, e.merchant_ref, e.operation_ref, e.trust, e.outcome,
-           e.amount, e.currency, e.reason, e.occurred_at, e.received_at, o.number AS order, e.matched, e.delivered_at,
-           e.reviewed_at, e.reviewed_by, e.review_note
+           e.amount, e.currency, e.reason, e.occurred_at, e.received_at, o.number AS order, e.matched, e.takes_back,
+           e.delivered_at, e.reviewed_at, e.reviewed_by, e.review_note
       FROM webhook_event e LEFT JOIN orders o ON o.id = e.order_id
 """
 _EVENT = text(f"{_COLUMNS} WHERE e.store_id = :store AND e.id = :id")
@@ -128,25 +138,26 @@ async def view_event(connection: AsyncConnection, store: str, event_id: UUID) ->
 async def list_events(
     connection: AsyncConnection,
     store: str,
+    wanted: EventFilter,
     *,
-    matched: bool | None,
-    reviewed: bool | None,
     after: UUID | None,
     limit: int,
 ) -> list[StoredEvent]:
-    """The store's events behind the one with the id ``after``, the longest waiting first; None does not filter."""
-    given = {"store": store, "matched": matched, "after": after, "limit": limit}
-    statement = _page(matched=matched, reviewed=reviewed, after=after)
+    """The ``wanted`` events of the store behind the one with the id ``after``, the longest waiting first."""
+    given = {"store": store, "matched": wanted.matched, "after": after, "limit": limit}
+    statement = _page(wanted, after)
     rows = await connection.execute(statement, {name: value for name, value in given.items() if value is not None})
     return [StoredEvent(**row) for row in rows.mappings()]
 
 
-def _page(*, matched: bool | None, reviewed: bool | None, after: UUID | None) -> TextClause:
+def _page(wanted: EventFilter, after: UUID | None) -> TextClause:
     clauses = ["e.store_id = :store"]
-    if matched is not None:
+    if wanted.matched is not None:
         clauses.append("e.matched = :matched")
-    if reviewed is not None:
-        clauses.append(f"e.reviewed_at IS {'NOT ' if reviewed else ''}NULL")
+    if wanted.reviewed is not None:
+        clauses.append(f"e.reviewed_at IS {'NOT ' if wanted.reviewed else ''}NULL")
+    if wanted.takes_back is not None:  # A literal, so that the partial index fits.
+        clauses.append("e.takes_back" if wanted.takes_back else "NOT e.takes_back")
     if after is not None:
         clauses.append("e.id > :after")
     return text(f"{_COLUMNS} WHERE {' AND '.join(clauses)} ORDER BY e.id LIMIT :limit")

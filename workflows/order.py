@@ -135,13 +135,15 @@ class OrderWorkflow:
         )
 
     async def _wait(self) -> None:
-        """Until there is something to decide, or the payment window is over."""
+        """Until there is something to decide, the payment window is over, or a hold is about to lapse."""
         progress = self._known()
-        left = progress.expires_at - workflow.now() if progress.expires_at else None
-        if left is not None and left <= timedelta(0):
+        now = workflow.now()
+        if any(at <= now for at in (progress.expires_at, progress.lapses_at) if at):
             self._absorb(await self._expire())
             return
-        timeout = left if progress.decided else None  # While a PG is asked, every answer comes by here again.
+        window = progress.expires_at if progress.decided else None  # Else the PG's answer comes by here again.
+        due = min((at for at in (window, progress.lapses_at) if at), default=None)
+        timeout = due - now if due else None
         try:
             await workflow.wait_condition(
                 lambda: bool(self._inbox) or self._look or self._finished() or self._progress is not self._worked,
@@ -182,6 +184,7 @@ class OrderWorkflow:
         if self._is_overtaken(progress):
             return
         self._progress = progress
+        self._calls.keep({due.call.operation_id for due in progress.calls})
         for due in progress.calls:
             self._calls.start(due)
         self._show(progress)

@@ -5,7 +5,7 @@ writer of its money; a call in doubt waits here, for days if need be, and so doe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -19,6 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from contracts.queues import (
         GATEWAY_CALL_RETRY,
         GATEWAY_CALL_TIMEOUT,
+        RESEND_WAITS,
         STORE_STEP_RETRY,
         STORE_STEP_TIMEOUT,
         gateway_queue,
@@ -57,6 +58,12 @@ class Calls:
         operation_id = due.call.operation_id
         if operation_id not in self._tasks and not self._suspended:
             self._tasks[operation_id] = _Task(asyncio.create_task(self._run(due)), waiting=due.delay_seconds > 0)
+
+    def keep(self, due: Collection[UUID]) -> None:
+        """Drop what waits to be asked about operations that have their end by now; what is sent is let be."""
+        for operation_id, running in self._tasks.items():
+            if running.waiting and operation_id not in due:
+                running.task.cancel()
 
     def hint(self) -> None:
         """Somebody says that there is news: do not wait any longer before asking."""
@@ -121,6 +128,7 @@ class Calls:
                 call,
                 task_queue=gateway_queue(call.account),
                 start_to_close_timeout=GATEWAY_CALL_TIMEOUT,
+                schedule_to_start_timeout=RESEND_WAITS if call.not_after is not None else None,
                 retry_policy=GATEWAY_CALL_RETRY,
                 summary=f"{call.kind} {call.amount} {call.currency} at {call.account}",
             )

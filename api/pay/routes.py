@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID, uuid4, uuid5
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -24,9 +25,10 @@ from api.pay.view import View, view_of
 from api.pay.words import LANGUAGES, WORDS, language_of, money
 from api.problem import request_id_of
 from api.resources import resources_of
+from api.schemas.payment import CompletionIn
 from api.waiting import until_final
 from commands.command import submit
-from contracts.command import Body, Command, Complete, Pay
+from contracts.command import Body, Command, Pay
 from domain.checkout import AskedPayment
 from domain.errors import Problem
 from domain.order import Order
@@ -90,15 +92,14 @@ class PayPage:
     async def _back(self, request: Request) -> Response:
         try:
             found = await self._find(request)
-            brought = dict(request.query_params) | (await _form_of(request) if request.method == "POST" else {})
         except Turned as away:
             return away.page(request)
-        brought.pop("lang", None)
+        brought = await _brought_by(request)
         waiting = [p for p in found.order.tenders(found.request) if p.status is TenderStatus.ACTION_REQUIRED]
         for payment in waiting:
-            digest = sha256(repr(sorted(brought.items())).encode()).hexdigest()
+            digest = sha256(repr(sorted(brought.details.items())).encode()).hexdigest()
             command_id = uuid5(payment.id, f"back {digest}")
-            await found.give(command_id, Complete(payment.id, brought))
+            await found.give(command_id, brought.to_command(payment.id))
             await until_final(request, command_id, PATIENCE_SECONDS)
         return RedirectResponse(found.here, 303)
 
@@ -202,6 +203,23 @@ def _html(template: str, request: Request, status: int, **what: object) -> Respo
         "Content-Security-Policy": f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'",
     }
     return HTMLResponse(html, status, headers)
+
+
+async def _brought_by(request: Request) -> CompletionIn:
+    """What the customer has come back with; nothing, if the API would not take it: the PG is then asked instead."""
+    try:
+        form = await _form_of(request) if request.method == "POST" else {}
+        return completion({**request.query_params, **form})
+    except Turned:
+        return CompletionIn(details={})
+
+
+def completion(brought: Mapping[str, str]) -> CompletionIn:
+    """The fields of a return without our own ``lang``; without any, if they are not within the API's limits."""
+    try:
+        return CompletionIn(details={name: value for name, value in brought.items() if name != "lang"})
+    except ValidationError:
+        return CompletionIn(details={})
 
 
 async def _form_of(request: Request) -> dict[str, str]:

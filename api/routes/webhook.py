@@ -17,13 +17,27 @@ from api.schemas.webhook import ReviewIn, WebhookEventOut, WebhookEventPage, web
 from commands.idempotency import Claim
 from commands.webhook import LARGEST_BODY, gateway_of, read_webhook, review_event, take_webhook
 from domain.errors import Problem, Rejected
-from queries.webhook import list_events, view_event
+from queries.webhook import EventFilter, list_events, view_event
 
 router = APIRouter(tags=["webhooks"])
 
 Admin = Annotated[Caller, Depends(require("admin"))]
 AccountName = Annotated[str, Path(json_schema_extra={"pattern": "^[a-z0-9][a-z0-9-]{0,39}$"})]
 """Only described: a name of another shape is one of the unknown."""
+
+
+def wanted_events(
+    matched: Annotated[bool | None, Query(description="False: about no order of ours.")] = None,
+    reviewed: Annotated[bool | None, Query(description="False: no person has looked yet.")] = None,
+    takes_back: Annotated[
+        bool | None, Query(description="True: the PG says no to an operation that had succeeded.")
+    ] = None,
+) -> EventFilter:
+    """The filters of the list, out of the address."""
+    return EventFilter(matched, reviewed, takes_back)
+
+
+Wanted = Annotated[EventFilter, Depends(wanted_events)]
 
 
 @router.post("/webhooks/{account}", summary="A PG's webhook", response_class=Response)
@@ -44,8 +58,14 @@ async def receive(request: Request, account: AccountName) -> Response:
         count_refused_webhook(known, no.problem.code)
         raise
     receipt = await take_webhook(resources.client, resources.database, account, raw, batch)
-    new = receipt.stored - receipt.unmatched
-    count_webhook_events(account, matched=new, unmatched=receipt.unmatched, duplicate=receipt.duplicates)
+    count_webhook_events(
+        account,
+        matched=receipt.stored - receipt.unmatched - receipt.takes_back,
+        unmatched=receipt.unmatched,
+        unmatched_unsigned=receipt.unmatched_unsigned,
+        takes_back=receipt.takes_back,
+        duplicate=receipt.duplicates,
+    )
     return Response(receipt.body, status_code=receipt.status, headers={"Content-Type": receipt.content_type})
 
 
@@ -53,17 +73,14 @@ async def receive(request: Request, account: AccountName) -> Response:
 async def get_events(
     request: Request,
     caller: Admin,
-    matched: Annotated[bool | None, Query(description="False: about no order of ours.")] = None,
-    reviewed: Annotated[bool | None, Query(description="False: no person has looked yet.")] = None,
+    wanted: Wanted,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Response:
-    """The longest waiting first; what waits for a person is ``matched=false&reviewed=false``."""
+    """The longest waiting first; a person looks at ``reviewed=false`` with ``matched=false`` or ``takes_back=true``."""
     after = _after(cursor) if cursor is not None else None
     async with resources_of(request).database.reading() as connection:
-        events = await list_events(
-            connection, caller.store, matched=matched, reviewed=reviewed, after=after, limit=limit + 1
-        )
+        events = await list_events(connection, caller.store, wanted, after=after, limit=limit + 1)
     more = len(events) > limit
     page = WebhookEventPage(
         items=[webhook_event_out(event) for event in events[:limit]],

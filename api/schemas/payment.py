@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
@@ -73,15 +73,33 @@ class PayIn(Asked):
         return Pay(tuple(p.to_domain() for p in self.payments), self.payment_request_id)
 
 
+LARGEST_RETURN = 16_384
+"""Characters that may come back with the customer, names and values together."""
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise PydanticCustomError("control_character", "must not contain NUL")
+    return text
+
+
+def _of_a_page(details: dict[str, str]) -> dict[str, str]:
+    if sum(len(name) + len(value) for name, value in details.items()) > LARGEST_RETURN:
+        most = {"most": LARGEST_RETURN}
+        raise PydanticCustomError("too_long", "names and values may have {most} characters together", most)
+    return details
+
+
 class CompletionIn(Asked):
-    """What the PG's page sent back with the customer, name by name as it came."""
+    """What the PG's page sent back with the customer, name by name as it came; the limits hold for the pay page too."""
 
     details: Annotated[
         dict[
             Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.-]+$")],
-            Annotated[str, Field(max_length=4000)],
+            Annotated[str, Field(max_length=4000), AfterValidator(_storable)],
         ],
         Field(max_length=30, default_factory=dict),
+        AfterValidator(_of_a_page),
     ]
 
     def to_command(self, payment_id: UUID) -> Complete:

@@ -36,6 +36,9 @@ class WebhookEventOut(BaseModel):
     received_at: str
     order: str | None = Field(description="The number of the order that it is about.")
     matched: bool = Field(description="False: it is about no order of ours; a person must look.")
+    takes_back: bool = Field(
+        description="True: it says no to an operation that had succeeded; no money was moved, a person must look."
+    )
     delivered_at: str | None = Field(description="When the order was told, or was found to wait for nothing.")
     reviewed_at: str | None
     reviewed_by: str | None
@@ -68,6 +71,7 @@ def webhook_event_out(event: StoredEvent) -> WebhookEventOut:
         received_at=rfc3339(event.received_at),
         order=event.order,
         matched=event.matched,
+        takes_back=event.takes_back,
         delivered_at=rfc3339(event.delivered_at),
         reviewed_at=rfc3339(event.reviewed_at),
         reviewed_by=event.reviewed_by,

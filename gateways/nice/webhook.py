@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from domain.gateway import Outcome
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from gateways.nice.seal import is_sealed
 from gateways.nice.wire import KOREA
@@ -51,6 +52,7 @@ def _event(body: dict[str, Any]) -> WebhookEvent:
         reference=tid,
         merchant_ref=_text(body["orderId"]),
         occurred_at=at if at.tzinfo else at.replace(tzinfo=KOREA),
+        outcome=Outcome.SUCCEEDED if status == "paid" else None,
     )
 
 

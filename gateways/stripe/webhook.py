@@ -11,10 +11,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from domain.gateway import Outcome
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from gateways.stripe.wire import ATTEMPT, metadata_of, reference_of
 
 SIGNATURE_HEADER = "stripe-signature"
+_TAKEN = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.amount_capturable_updated",
+        "charge.succeeded",
+        "charge.captured",
+    }
+)
+"""Types that tell of money taken or held."""
+_REFUND_CHANGED = frozenset({"refund.updated", "charge.refund.updated"})
 _STAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _TOLERANCE_SECONDS = 300
@@ -67,8 +78,17 @@ def _event(body: Any) -> WebhookEvent:
         reference=_text(about["id"]) if is_intent else reference_of(about.get("payment_intent")),
         merchant_ref=metadata_of(about).get(ATTEMPT),
         occurred_at=datetime.fromtimestamp(body["created"], UTC),
+        outcome=_outcome(body["type"], about),
         operation_ref=None if is_intent else _text(about["id"]),
     )
+
+
+def _outcome(kind: str, about: Mapping[str, Any]) -> Outcome | None:
+    """A refund can fail after it has succeeded. None: neither of money nor of a refund that failed."""
+    if kind in _TAKEN:
+        return Outcome.SUCCEEDED
+    failed = kind == "refund.failed" or (kind in _REFUND_CHANGED and about.get("status") == "failed")
+    return Outcome.DECLINED if failed else None
 
 
 def _text(value: object) -> str:

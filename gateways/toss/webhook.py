@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from domain.gateway import Outcome
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from gateways.toss.wire import Unreadable, moment
 
@@ -94,8 +95,14 @@ def _event(kind: str, body: Mapping[str, Any], raw: bytes, transmission: str | N
         reference=None if kind == DEPOSIT else _optional(part, "paymentKey"),
         merchant_ref=_optional(part, "orderId"),
         occurred_at=_occurred(kind, body),
+        outcome=_outcome(kind, part),
         secret=_text(body, "secret") if kind == DEPOSIT else None,
     )
+
+
+def _outcome(kind: str, part: Mapping[str, Any]) -> Outcome | None:
+    """Hearsay of money, as nobody signed it: a reason to ask Toss, never an answer."""
+    return Outcome.SUCCEEDED if kind in {DEPOSIT, STATUS} and part.get("status") == "DONE" else None
 
 
 def _joined(*words: str | None) -> str:

@@ -793,6 +793,7 @@ def upgrade() -> None:
         sa.Column("abandoning", sa.Boolean(), nullable=False),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("contradicted", sa.Boolean(), nullable=False),
         sa.Column("orphan", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "kind IN ('authorize', 'capture', 'void', 'refund', 'lookup', 'neutralize')",
@@ -848,6 +849,7 @@ def upgrade() -> None:
         sa.Column("occurred_on", sa.Date(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("matched", sa.Boolean(), sa.Computed("order_id IS NOT NULL", persisted=True), nullable=False),
+        sa.Column("takes_back", sa.Boolean(), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reviewed_by", sa.String(), nullable=True),
@@ -879,6 +881,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_webhook_event_order_id"), "webhook_event", ["order_id"], unique=False)
     op.create_index("ix_webhook_event_store", "webhook_event", ["store_id", "matched", "id"], unique=False)
+    op.create_index(
+        "ix_webhook_event_takes_back",
+        "webhook_event",
+        ["store_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("takes_back"),
+    )
     op.create_index(
         "ix_webhook_event_waiting",
         "webhook_event",
@@ -1071,6 +1080,7 @@ def downgrade() -> None:
         table_name="webhook_event",
         postgresql_where=sa.text("delivered_at IS NULL AND reviewed_at IS NULL"),
     )
+    op.drop_index("ix_webhook_event_takes_back", table_name="webhook_event", postgresql_where=sa.text("takes_back"))
     op.drop_index("ix_webhook_event_store", table_name="webhook_event")
     op.drop_index(op.f("ix_webhook_event_order_id"), table_name="webhook_event")
     op.drop_index("ix_webhook_event_merchant_ref", table_name="webhook_event")

@@ -5,11 +5,14 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from api.pay.link import PayLinks
 from api.pay.pace import Pace
+from api.pay.routes import completion
 from api.pay.view import view_of
 from api.pay.words import WORDS, language_of, money
+from api.schemas.payment import LARGEST_RETURN, CompletionIn
 from domain.gateway import Answer, Outcome
 from domain.states import RequestStatus
 from domain.taking import over
@@ -91,3 +94,28 @@ def test_a_request_that_is_over_says_so() -> None:
     desk.answer(desk.due()[0], declined())
     desk.decide(lambda moment: over(desk.order, desk.order.requests[0], RequestStatus.EXPIRED, moment))
     assert view_of(desk.order, desk.order.requests[0]).state == "over"
+
+
+def test_what_a_pg_sends_back_is_taken_as_it_came_without_our_own_language() -> None:
+    brought = {"paymentKey": "abc", "redirectResult": "x" * 4000, "lines": "a\nb", "empty": ""}
+    assert completion({"lang": "ko"} | brought).details == brought
+
+
+@pytest.mark.parametrize(
+    "brought",
+    [
+        {"paymentKey": "a\x00b"},
+        {"payment\x00Key": "abc"},
+        {"": "abc"},
+        {"a b": "abc"},
+        {"n" * 61: "abc"},
+        {"paymentKey": "x" * 4001},
+        {f"n{n}": "x" for n in range(31)},
+        {f"n{n}": "x" * (LARGEST_RETURN // 5) for n in range(5)},
+    ],
+    ids=["NUL", "NUL in a name", "no name", "odd name", "long name", "long value", "many", "much"],
+)
+def test_what_the_api_refuses_is_on_the_page_as_if_nothing_had_been_brought(brought: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        CompletionIn(details=brought)
+    assert completion({"lang": "ko"} | brought).details == {}

@@ -159,7 +159,7 @@ async def test_a_verified_event_is_stored_without_its_body_and_acknowledged(
     assert row | told | {"reference": event["reference"], "store_id": "demo"} == row
     assert row["occurred_at"] == datetime(2026, 11, 23, 1, tzinfo=UTC)
     assert bytes(row["body_hash"]) == hashlib.sha256(raw).digest()
-    assert (row["order_id"], row["matched"], row["delivered_at"], row["outcome"]) == (None, False, None, None)
+    assert (row["order_id"], row["matched"], row["delivered_at"], row["outcome"]) == (None, False, None, "succeeded")
     assert VISA not in f"{row}{lines}"
     assert "Minji" not in f"{row}{lines}"
     assert await result(http, "unmatched") == before + 1
@@ -314,14 +314,17 @@ async def test_an_event_is_acknowledged_as_its_pg_wants_and_keeps_what_it_states
     assert await StoredEvents(database, "sandbox-a").of(first["merchant_ref"]) == ()
 
 
-async def test_what_is_not_signed_is_kept_as_a_hint_and_never_read_back_as_evidence(
+async def test_what_is_neither_signed_nor_about_an_order_is_acknowledged_counted_and_not_stored(
     http: httpx.AsyncClient, database: Database
 ) -> None:
-    event = an_event()
-    assert (await deliver(http, a_body(event), "unsigned")).status_code == 200
-    [row] = await rows(database, event["id"])
-    assert row["trust"] == "unsigned"
-    assert await StoredEvents(database, "unsigned").of(event["merchant_ref"]) == ()
+    stored, before = await count_rows(database), await result(http, "unmatched_unsigned", "unsigned")
+    raw = a_body(an_event(), an_event())
+    for _ in range(2):
+        assert (await deliver(http, raw, "unsigned")).status_code == 200
+    assert await count_rows(database) == stored
+    assert await result(http, "unmatched_unsigned", "unsigned") == before + 4
+    assert await result(http, "duplicate", "unsigned") == 0
+    assert await result(http, "unmatched", "unsigned") == 0
 
 
 async def test_what_is_about_no_order_waits_for_review_page_by_page(http: httpx.AsyncClient) -> None:

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from activities.progress import progress_of
 from domain.capture import BEFORE_LAPSE, capture_lapsing, lapses_at
 from domain.gateway import OperationKind
+from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import OK, START, Desk, a_checkout, declined
 
 END = START + timedelta(days=7)
@@ -47,3 +49,11 @@ def test_what_has_no_end_or_is_captured_does_not_lapse() -> None:
     endless.answer(endless.due()[0], OK)
     assert lapses_at(endless.order) is None
     assert lapses_at(held("automatic").order) is None
+
+
+def test_a_workflow_is_told_of_the_payment_window_while_it_is_open_and_of_holds_at_any_time() -> None:
+    unpaid = Desk(a_checkout(capture="manual"), accounts=("a",)).order
+    window = progress_of(unpaid, {"a": CAPABILITIES})
+    assert (window.decided, window.expires_at, window.lapses_at) == (False, unpaid.expires_at, None)
+    paid = progress_of(held().order, {"a": CAPABILITIES})
+    assert (paid.decided, paid.expires_at, paid.lapses_at) == (True, None, END - BEFORE_LAPSE)

@@ -63,6 +63,32 @@ def test_a_payment_of_another_order_is_not_completed() -> None:
         complete(desk.order, desk.order.id, BROUGHT, desk.moment)
 
 
+@pytest.mark.parametrize("given", [None, {"bank": "20"}])
+def test_a_return_replaces_what_an_earlier_one_brought_and_never_what_the_shop_gave(
+    given: dict[str, str] | None,
+) -> None:
+    asked = AskedPayment("card", a_checkout().expected_total, details=given)
+    desk = Desk(a_checkout(asked), accounts=("a",))
+    desk.answer(desk.due()[0], PAGE)
+    for n in range(40):
+        brought = {f"name{n}": "x" * 100, "bank": "99", "refundAccount": "mine", "refund_holder": "me"}
+        desk.decide(lambda moment, new=brought: complete(desk.order, desk.payment(0).id, new, moment))  # type: ignore[misc]
+    assert desk.payment(0).details == (given or {}) | {"name39": "x" * 100}
+    before = desk.order
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {"refund_bank": "20"}, moment))
+    assert desk.order == before, "it has brought nothing that counts"
+
+
+def test_who_comes_back_with_nothing_has_the_pg_asked_and_takes_nothing_away() -> None:
+    desk = Desk(a_checkout(AskedPayment("card", 62_700, details={"bank": "20"})), accounts=("a",))
+    desk.answer(desk.due()[0], PAGE)
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {}, moment))
+    assert (desk.payment(0).details, desk.due()[0].completed_at) == ({"bank": "20"}, desk.now)
+    back(desk)
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {}, moment))
+    assert desk.payment(0).details == {"bank": "20"} | BROUGHT
+
+
 def deposit(days: int) -> Answer:
     fields = {"bank": "20", "account": "123", "holder": "OPMS"}
     due_at = START + timedelta(days=days)

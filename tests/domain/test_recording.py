@@ -8,15 +8,24 @@ from hypothesis import strategies as st
 
 from domain.capture import capture
 from domain.checkout import AskedPayment
-from domain.gateway import Action, Answer, Evidence, OperationKind, Outcome
+from domain.gateway import Action, Answer, Evidence, OperationKind, Outcome, Retry
+from domain.judgement import Judgement, NotInDoubt, judge
 from domain.order import differences
+from domain.orphan import recheck
+from domain.paying import complete
 from domain.recording import record
 from domain.refund import AskedRefund, grant
-from domain.resolution import GIVE_UP_AFTER, Ask
+from domain.resolution import GIVE_UP_AFTER, Ask, due_call
 from domain.states import LegStatus, TenderStatus
+from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import MISMATCH, NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 ANSWERS = st.sampled_from([OK, UNKNOWN, PENDING, NOT_EXECUTED, MISMATCH, declined()])
+VA = Action("deposit", fields={"bank": "20", "account": "1", "holder": "x"})
+PAGE = Action("redirect", "https://pg.example")
+ASKING = [Answer(Outcome.ACTION_REQUIRED, action=VA), Answer(Outcome.ACTION_REQUIRED, action=PAGE)]
+PLAIN = [OK, UNKNOWN, PENDING, NOT_EXECUTED, MISMATCH, declined(), declined(Retry.OTHER_PG)]
+ANY_ANSWER = st.sampled_from([*PLAIN, *ASKING])
 CAPTURE, REFUND = OperationKind.CAPTURE, OperationKind.REFUND
 
 
@@ -28,7 +37,10 @@ def test_an_operation_that_has_its_end_never_changes_again(first: Answer, later:
     operation = desk.due()[0]
     order = desk.answer(operation, first)
     for answer, asked in later:
-        assert record(order, asked, operation, answer, desk.moment) == order
+        after = record(order, asked, operation, answer, desk.moment)
+        told_otherwise = first is not OK and answer.outcome is Outcome.SUCCEEDED and asked is Ask.SEND
+        assert after.operation(operation.id) == order.operation(operation.id)
+        assert [o.kind for o in after.operations if o.orphan] == [OperationKind.LOOKUP] * told_otherwise
 
 
 @pytest.mark.parametrize("asked", [Ask.SEND, Ask.LOOKUP])
@@ -68,6 +80,70 @@ def test_a_conflict_is_over_when_the_pg_says_what_was_asked_and_waits_for_the_cu
     action = Action("redirect", "https://pg.example/3ds")
     desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, action=action), Ask.LOOKUP)
     assert (desk.payment(0).status, desk.payment(0).action_url) == (TenderStatus.ACTION_REQUIRED, action.url)
+
+
+@given(st.lists(st.tuples(ANY_ANSWER, st.sampled_from([Ask.SEND, Ask.LOOKUP, Ask.NEUTRALIZE])), max_size=12))
+def test_no_answer_in_any_state_is_more_than_the_order_can_bear(answers: list[tuple[Answer, Ask]]) -> None:
+    desk = Desk(a_checkout(capture="manual"), accounts=("a", "b"))
+    for answer, asked in answers:
+        due = desk.due()
+        if not due:
+            break
+        operation = due[0]
+        if operation.kind is OperationKind.AUTHORIZE and operation.outcome is Outcome.ACTION_REQUIRED:
+            desk.order = complete(desk.order, operation.payment_id, {"tid": "1"}, desk.moment)
+        desk.now += timedelta(minutes=7)
+        desk.answer(desk.order.operation(operation.id), answer, asked)
+
+
+def test_an_orphan_keeps_what_is_known_when_nobody_answers() -> None:
+    desk = Desk(a_checkout(), accounts=("a", "b"))
+    desk.answer(desk.due()[0], declined(Retry.OTHER_PG))
+    desk.answer(desk.due()[0], OK)
+    ref = desk.order.attempts[0].merchant_ref
+    desk.decide(lambda moment: recheck(desk.order, ref, moment))
+    for answer in (PENDING, UNKNOWN, OK, PENDING, UNKNOWN, OK):
+        if desk.due():
+            desk.answer(desk.due()[0], answer, Ask.LOOKUP)
+    assert not desk.due()
+
+
+def test_a_send_that_happens_after_a_person_said_no_is_found_and_given_back() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    operation = desk.due()[0]
+    desk.answer(operation, UNKNOWN)
+    judgement = Judgement(operation.id, "declined", "not in the console")
+    desk.decide(lambda moment: judge(desk.order, judgement, moment))
+    desk.answer(operation, OK)
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], OK, Ask.LOOKUP)
+    assert [o.amount for o in desk.due(REFUND)] == [62_700]
+
+
+def test_a_refund_that_happens_after_it_was_closed_is_for_a_person() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    desk.succeed()
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000, reason="late"), m, command_id=desk.new_id()))
+    operation = desk.due(REFUND)[0]
+    desk.answer(operation, UNKNOWN)
+    with pytest.raises(NotInDoubt, match="declined"):
+        judge(desk.order, Judgement(operation.id, "not_executed", "not in the console"), desk.moment)
+    desk.decide(lambda m: judge(desk.order, Judgement(operation.id, "declined", "not in the console"), m))
+    assert not desk.order.requires_review or desk.order.refunds
+    desk.answer(operation, OK)
+    assert desk.order.requires_review
+
+
+def test_what_the_customer_brought_and_was_lost_is_sent_again() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, action=Action("redirect", "https://pg.example")))
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {"tid": "1"}, moment))
+    desk.now += timedelta(seconds=1)
+    desk.answer(desk.due()[0], NOT_EXECUTED)
+    again = due_call(desk.order, desk.due()[0], CAPABILITIES, desk.now)
+    assert (again.call.kind, again.call.details) == (OperationKind.AUTHORIZE, {"tid": "1"})
+    before = desk.order
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {"tid": "2"}, moment))
+    assert desk.order == before, "what may have been approved is not asked of the customer again"
 
 
 def test_a_lookup_that_failed_makes_nothing_less_known() -> None:

@@ -61,9 +61,11 @@ PAGE: dict[type[StrEnum], str] = {
     TenderStatus: """
         created > processing declined canceled expired
     processing > authorized action_required awaiting_deposit captured declined unknown conflicted expired manual_review
-        action_required > processing authorized captured expired canceled declined unknown conflicted manual_review
+        action_required > processing awaiting_deposit authorized captured expired canceled declined unknown \
+            conflicted manual_review
         awaiting_deposit > processing authorized captured expired canceled declined unknown conflicted manual_review
-        unknown > processing action_required authorized captured declined expired conflicted manual_review
+        unknown > processing action_required awaiting_deposit authorized captured declined expired \
+            conflicted manual_review
         conflicted > processing authorized captured declined expired manual_review
         manual_review > processing authorized captured declined voided expired
         authorized > partially_captured captured voided expired
@@ -96,7 +98,7 @@ PAGE: dict[type[StrEnum], str] = {
     Outcome: """
         initiated > succeeded pending action_required declined not_executed unknown
         pending > succeeded action_required declined not_executed
-        action_required > succeeded pending declined not_executed
+        action_required > succeeded pending declined not_executed unknown
         unknown > succeeded pending action_required declined not_executed
         succeeded > ; declined > ; not_executed >""",
 }

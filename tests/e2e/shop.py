@@ -104,6 +104,12 @@ class Shop:
         except httpx.TransportError:
             return False
 
+    def audit(self) -> tuple[int, str]:
+        """`python -m cli audit`: its exit code, and what it printed."""
+        command = [sys.executable, "-m", "cli", "audit"]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
     def stop(self) -> float:
         """Ctrl-C; how many seconds it took until everything was gone."""
         began = time.monotonic()

@@ -26,12 +26,19 @@ def stranger(shop: Shop) -> Iterator[httpx.Client]:
         yield client
 
 
+class Parts(dict[str, str]):
+    """Parts of a path; what is not named is an id."""
+
+    def __missing__(self, name: str) -> str:
+        return str(uuid4())
+
+
 def operations(shop: Shop) -> list[tuple[str, str]]:
     """Every operation that wants a key, with a path that fits."""
     paths = shop.http.get("/openapi.json").json()["paths"]
-    parts = {"number": "261122-7K3M9QX", "n": "1", "reason": "x", "account": "sandbox-a", "command_id": str(uuid4())}
+    parts = {"number": "261122-7K3M9QX", "n": "1", "reason": "x", "account": "sandbox-a", "merchant_ref": "op-nobody"}
     return [
-        (method.upper(), path.format_map(parts))
+        (method.upper(), path.format_map(Parts(parts)))
         for path, methods in paths.items()
         for method, operation in methods.items()
         if operation.get("security")

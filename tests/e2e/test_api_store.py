@@ -245,5 +245,5 @@ def test_new_payments_go_around_an_account_that_is_paused(shop: Shop) -> None:
     reasons = {each["account"]: each["reason"] for each in payment["attempts"][0]["decision"]["candidates"]}
     assert reasons["sandbox-a"] == "paused"
     assert resumed.json()["paused"] is False
-    assert [account["paused"] for account in shop.http.get("/v1/routing").json()["accounts"]] == [False, False]
+    assert not any(account["paused"] for account in shop.http.get("/v1/routing").json()["accounts"])
     refusal(shop.http.post("/v1/gateways/nobody/pause"), 404, "gateway_not_found")

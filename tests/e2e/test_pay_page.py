@@ -51,8 +51,9 @@ def test_a_customer_pays_on_the_pgs_page_and_comes_back(
     home = browser.get(decided.headers["location"])
     assert home.status_code == 303
     until(f"the order is {status}", lambda: shop.order(number)["status"] == status)
-    until("no more waiting", lambda: "refresh" not in browser.get(link).text)
-    after = browser.get(link)
+    said = "Thank you" if decision == "approve" else 'role="alert"'
+    until("the page says what became of it", lambda: said in browser.get(f"{link}?lang=en").text)
+    after = browser.get(f"{link}?lang=en")
     if decision == "approve":
         assert "Thank you" in after.text
         assert shop.charged(shop.order(number)) == 57700
@@ -60,6 +61,31 @@ def test_a_customer_pays_on_the_pgs_page_and_comes_back(
         assert 'role="alert"' in after.text
         assert form_of(after)[1]["once"] != form["once"]
         assert shop.charged(shop.order(number)) == 0
+
+
+def test_whatever_else_is_brought_back_is_no_error_and_is_not_kept(shop: Shop, browser: httpx.Client) -> None:
+    number, link = unpaid(shop, "c-96")
+    action, form = form_of(browser.get(link, headers={"Accept-Language": "en"}), method="card")
+    pg = browser.post(action, data=form).headers["location"]
+    payment = shop.order(number)["payments"][-1]
+    many = {f"name{n}": "x" for n in range(60)}
+    returns = [
+        browser.get(f"{link}/back?paymentKey=%00&lang=%00"),
+        browser.get(f"{link}/back?%00=x"),
+        browser.get(f"{link}/back", params=many),
+        browser.post(f"{link}/back", data=many),
+        browser.post(f"{link}/back", content=b"paymentKey=%00"),
+        browser.post(f"{link}/back", content=b"x" * 20_000),
+    ]
+    assert [answer.status_code for answer in returns] == [303] * 6
+    for details in (many, {"paymentKey": "\x00"}, {f"n{n}": "x" * 4000 for n in range(5)}):
+        path = f"/v1/orders/{number}/payments/{payment['id']}/completions"
+        refused = shop.http.post(path, json={"details": details}, headers={"Idempotency-Key": str(uuid4())})
+        assert refused.status_code == 422, refused.text
+    decided = httpx.post(pg, data={"action": "approve"}, timeout=30)
+    assert browser.get(decided.headers["location"]).status_code == 303
+    until("the order is placed", lambda: shop.order(number)["status"] == "placed")
+    assert shop.charged(shop.order(number)) == 57700
 
 
 def test_the_page_speaks_both_languages_and_keeps_to_itself(shop: Shop, browser: httpx.Client) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from domain.gateway import Outcome
 from gateways.gateway import Account, GatewayUnavailable, WebhookRefused, WebhookTrust
 from gateways.nice.adapter import NiceGateway
 from gateways.nice.seal import seal
@@ -86,6 +87,16 @@ def test_a_sealed_webhook_is_translated_and_acknowledged_as_nice_wants_it() -> N
     (cancelled,) = parsed(json.dumps(CANCELLED | {"cancelledAt": "2021-10-06T00:00:00"}).encode()).events
     assert cancelled.event_id != event.event_id
     assert cancelled.occurred_at == datetime(2021, 10, 5, 15, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [("paid", Outcome.SUCCEEDED), *((s, None) for s in ("ready", "failed", "expired", "cancelled", "newWord"))],
+)
+def test_only_paid_tells_of_money(status: str, outcome: Outcome | None) -> None:
+    moments = dict.fromkeys(("paidAt", "failedAt", "cancelledAt"), EDI_DATE)
+    (event,) = parsed(json.dumps(PAID | moments | {"status": status}).encode()).events
+    assert event.outcome is outcome
 
 
 def test_an_account_may_have_another_secret_for_webhooks() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import stripe
 
+from domain.gateway import Outcome
 from gateways.gateway import WebhookRefused, WebhookTrust
 from gateways.stripe.webhook import read_webhook
 
@@ -70,10 +71,42 @@ def test_an_event_is_a_hint_about_a_payment() -> None:
     (event,) = batch.events
     assert batch.trust is WebhookTrust.SIGNED
     assert (event.event_id, event.kind, event.reference) == ("evt_1", "payment_intent.succeeded", "pi_1")
-    assert (event.merchant_ref, event.operation_ref, event.outcome) == ("attempt-1", None, None)
+    assert (event.merchant_ref, event.operation_ref, event.outcome) == ("attempt-1", None, Outcome.SUCCEEDED)
     raw = an_event(type="refund.failed", data={"object": a_refund("failed")})
     (event,) = read_webhook(raw, signed(raw), secret=SECRET, now=NOW).events
     assert (event.kind, event.reference, event.operation_ref) == ("refund.failed", "pi_1", "re_1")
+
+
+A_CHARGE = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1", "metadata": {"attempt": "attempt-1"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "outcome"),
+    [
+        ("payment_intent.succeeded", an_intent("succeeded"), Outcome.SUCCEEDED),
+        ("payment_intent.amount_capturable_updated", an_intent("requires_capture"), Outcome.SUCCEEDED),
+        ("charge.succeeded", A_CHARGE, Outcome.SUCCEEDED),
+        ("charge.captured", A_CHARGE, Outcome.SUCCEEDED),
+        ("payment_intent.payment_failed", an_intent("requires_payment_method"), None),
+        ("payment_intent.processing", an_intent("processing"), None),
+        ("payment_intent.canceled", an_intent("canceled"), None),
+        ("charge.failed", A_CHARGE | {"status": "failed"}, None),
+        ("charge.refunded", A_CHARGE, None),
+        ("refund.created", a_refund("failed"), None),
+        ("refund.updated", a_refund("succeeded"), None),
+        ("refund.updated", a_refund("pending"), None),
+        ("refund.updated", a_refund("failed"), Outcome.DECLINED),
+        ("charge.refund.updated", a_refund("failed"), Outcome.DECLINED),
+        ("refund.failed", a_refund("failed"), Outcome.DECLINED),
+        ("something.new", an_intent("succeeded"), None),
+    ],
+)
+def test_an_event_states_an_outcome_only_if_it_tells_of_money_or_of_a_refund_that_failed(
+    kind: str, about: dict[str, Any], outcome: Outcome | None
+) -> None:
+    raw = an_event(type=kind, data={"object": about})
+    (event,) = read_webhook(raw, signed(raw), secret=SECRET, now=NOW).events
+    assert event.outcome is outcome
 
 
 def test_either_signature_counts_while_a_secret_is_replaced() -> None:

@@ -119,8 +119,23 @@ def test_a_payment_event_is_an_unsigned_hint() -> None:
     assert (event.kind, event.reference, event.merchant_ref) == ("PAYMENT_STATUS_CHANGED", "pk_1", "order-000001")
     assert event.event_id == "PAYMENT_STATUS_CHANGED:pk_1:DONE:TX1"
     assert event.occurred_at == datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-    assert event.outcome is None
+    assert event.outcome is Outcome.SUCCEEDED
     assert parse(STATUS_CHANGED, transmission_id="t-1").events[0].event_id == "t-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        (STATUS_CHANGED, Outcome.SUCCEEDED),
+        (DEPOSITED, Outcome.SUCCEEDED),
+        *((STATUS_CHANGED | {"data": PAYMENT | {"status": s}}, None) for s in ("ABORTED", "CANCELED", "NEW_WORD")),
+        *((DEPOSITED | {"status": s}, None) for s in ("WAITING_FOR_DEPOSIT", "CANCELED")),
+        ({"eventType": "CANCEL_STATUS_CHANGED", "createdAt": "2026-11-23T12:00:00", "data": {"status": "DONE"}}, None),
+    ],
+)
+def test_only_done_tells_of_money_and_never_as_something_signed(body: Any, outcome: Outcome | None) -> None:
+    batch = parse(body)
+    assert (batch.trust, batch.events[0].outcome) == (WebhookTrust.UNSIGNED, outcome)
 
 
 def test_a_deposit_brings_its_secret_and_does_not_show_it() -> None:

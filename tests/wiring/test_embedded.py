@@ -247,5 +247,6 @@ async def test_up_says_which_port_is_taken(tmp_path: Path) -> None:
 
 async def test_a_bad_setting_or_command_is_one_sentence() -> None:
     assert (await refused("up", OPMS_PORT_BASE="x"))[1].startswith("OPMS_PORT_BASE is wrong: ")
-    assert (await refused("fly")) == (2, "There is no command 'fly'; the commands are up, seed, demo, reference.\n")
+    commands = "up, seed, demo, audit, reference"
+    assert (await refused("fly")) == (2, f"There is no command 'fly'; the commands are {commands}.\n")
     assert (await refused("up", "--fast"))[1].startswith("python -m cli up: unrecognized arguments: --fast; see ")

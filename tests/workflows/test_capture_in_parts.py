@@ -1,0 +1,81 @@
+"""Money that is captured as goods leave goes only to accounts that capture as often as parcels can leave."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from uuid import uuid4
+
+from activities.order import OrderActivities
+from commands.order import draw_number
+from contracts.command import Command, Pay
+from contracts.order import ApplyCommand, OpenOrder, OrderRef, PlaceOrder, RecordAnswer
+from domain.checkout import AskedItem, AskedPayment, AskedSection, Checkout
+from domain.gateway import Answer, Decline, Outcome, Retry
+from domain.order import Order
+from domain.resolution import Ask
+from tests.stack import ACCOUNTS, HOME, STORE, Shop, a_checkout
+
+ONCE, OFTEN = ACCOUNTS
+DECLINED = Answer(Outcome.DECLINED, decline=Decline("generic", "05", "do not honor", Retry.OTHER_PG))
+
+
+def in_one_section(item: AskedItem, total: int) -> Checkout:
+    """Some pieces of one SKU to one place, by card, taken as they leave."""
+    section = AskedSection(HOME, "standard", 3000, (item,))
+    card = (AskedPayment("card", total, "tok_ok"),)
+    return a_checkout(sections=(section,), expected_total=total, payments=card, discounts=(), capture="on_shipment")
+
+
+TWO_SHIRTS, ONE_MUG = in_one_section(AskedItem("TEE-BLK-M", 2), 42800), in_one_section(AskedItem("MUG-01", 1), 17900)
+
+
+class Counter:
+    """The steps of an order over a database of ours, with accounts of which some capture once."""
+
+    def __init__(self, shop: Shop, once: Collection[str] = (ONCE,)) -> None:
+        self._shop = shop
+        known = {name: pg.capabilities() for name, pg in shop.gateways.items()}
+        known = {name: replace(can, multiple_captures=name not in once) for name, can in known.items()}
+        self._steps = OrderActivities(shop.resources.database, known)
+
+    async def opened(self, checkout: Checkout) -> Order:
+        """The order with its payment routed and nothing sent."""
+        number = draw_number("Asia/Seoul")
+        await self._steps.open_order(OpenOrder(STORE, number, PlaceOrder(uuid4(), "customer", checkout), "test"))
+        return await self._shop.order(number)
+
+    async def declined(self, order: Order) -> Order:
+        """After a decline that another account could make good."""
+        ref = OrderRef(STORE, order.number, "test")
+        await self._steps.record_answer(RecordAnswer(ref, order.operations[-1].id, Ask.SEND, DECLINED))
+        return await self._shop.order(order.number)
+
+    async def paid_again(self, order: Order) -> Order:
+        """After the customer has chosen to pay once more."""
+        pay = Pay((AskedPayment("card", order.total, "tok_ok"),))
+        command = Command(uuid4(), STORE, order.number, "customer", pay)
+        await self._steps.apply_command(ApplyCommand(command, "test"))
+        return await self._shop.order(order.number)
+
+
+async def test_pieces_that_can_leave_apart_are_never_paid_where_money_is_captured_once(shop: Shop) -> None:
+    counter = Counter(shop)
+    for _ in range(3):
+        order = await counter.opened(TWO_SHIRTS)
+        [attempt] = order.attempts
+        reasons = {each["account"]: each["reason"] for each in attempt.decision["candidates"]}  # type: ignore[index]
+        assert (attempt.account, reasons[ONCE]) == (OFTEN, "no_several_captures")
+
+
+async def test_neither_a_failover_nor_paying_again_goes_where_money_is_captured_once(shop: Shop) -> None:
+    counter = Counter(shop)
+    order = await counter.declined(await counter.opened(TWO_SHIRTS))
+    assert [a.account for a in order.attempts] == [OFTEN], "nobody else can capture each parcel"
+    order = await counter.paid_again(order)
+    assert [a.account for a in order.attempts] == [OFTEN, OFTEN]
+
+
+async def test_one_piece_leaves_once_and_may_be_paid_where_money_is_captured_once(shop: Shop) -> None:
+    counter = Counter(shop, once=ACCOUNTS)
+    [attempt] = (await counter.opened(ONE_MUG)).attempts
+    assert attempt.account in ACCOUNTS
+    assert not (await counter.opened(TWO_SHIRTS)).attempts
