@@ -143,9 +143,6 @@ class Stack:
             await self.supervisor.begin(process, spec.rank)
 
     def _environment(self) -> dict[str, str]:
-        accounts = {
-            account.name: account.settings(self._url(SANDBOX), self._keys[account.name]) for account in ACCOUNTS
-        }
         return {
             "OPMS_DATABASE_URL": self._postgres.url(DATABASE),
             "OPMS_TEMPORAL_ADDRESS": self._temporal.address,
@@ -153,9 +150,13 @@ class Stack:
             "OPMS_LINK_SECRET": self._keys["link_secret"],
             "OPMS_API_HOST": "127.0.0.1",
             "OPMS_API_PORT": str(self._base + API),
-            "OPMS_GATEWAYS": json.dumps(accounts),
+            "OPMS_GATEWAYS": json.dumps(self._gateways()),
             "OPMS_SANDBOX_KEYS": json.dumps({name: self._keys[name] for name in NAMES}),
         }
+
+    def _gateways(self) -> dict[str, dict[str, str]]:
+        """The PG accounts as the settings want them."""
+        return {a.name: a.settings(self._url(SANDBOX), self._keys[a.name]) for a in ACCOUNTS}
 
     def _url(self, offset: int) -> str:
         return f"http://127.0.0.1:{self._base + offset}"
@@ -172,7 +173,8 @@ class Stack:
             "sandbox": self._url(SANDBOX),
             "database": self._postgres.url(DATABASE),
         }
-        write_private(self.folder.path / "demo.json", addresses | {"gift_card": self._gift_cards[0]})
+        kept = {"gift_card": self._gift_cards[0], "gateways": self._gateways()}
+        write_private(self.folder.path / "demo.json", addresses | kept)
         for name, value in addresses.items():
             if value is not None:
                 self.steps.console.print(f"  {name:12} {value}", markup=False, highlight=False, soft_wrap=True)
