@@ -12,12 +12,14 @@ from domain.gateway import Capabilities, Flow, Idempotency, NeutralizeBy, Operat
 from domain.payment import Operation
 from domain.refund import AskedRefund, grant
 from domain.resolution import (
+    GIVE_UP_AFTER,
     PENDING_LADDER,
     RETRY_LADDER,
     UNKNOWN_LADDER,
     Ask,
     call_for,
     due_call,
+    overdue,
 )
 from tests.domain.desk import PENDING, UNKNOWN, Desk, a_checkout
 
@@ -114,6 +116,15 @@ def test_only_an_authorization_is_ever_neutralized(tries: int, outcome: Outcome,
 def test_what_nobody_wants_any_more_is_neutralized_not_waited_for(desk: Desk, outcome: Outcome) -> None:
     abandoned = replace(desk.due()[0], outcome=outcome, tries=3, abandoning=True)
     assert asked(desk, abandoned)[1] is OperationKind.NEUTRALIZE
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PENDING, Outcome.ACTION_REQUIRED])
+def test_what_nobody_wants_is_looked_up_as_well_and_becomes_a_persons_at_last(desk: Desk, outcome: Outcome) -> None:
+    abandoned = replace(desk.due()[0], outcome=outcome, abandoning=True)
+    kinds = {asked(desk, replace(abandoned, tries=n))[1] for n in range(20, 23)}
+    assert kinds == {OperationKind.NEUTRALIZE, OperationKind.LOOKUP}
+    assert overdue(abandoned, desk.now + GIVE_UP_AFTER + timedelta(seconds=1))
+    assert not overdue(replace(abandoned, abandoning=False), desk.now + GIVE_UP_AFTER + timedelta(seconds=1))
 
 
 def test_what_is_pending_is_looked_up_ever_more_slowly(desk: Desk) -> None:
