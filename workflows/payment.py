@@ -34,6 +34,8 @@ ASKED = {OperationKind.LOOKUP: Ask.LOOKUP, OperationKind.NEUTRALIZE: Ask.NEUTRAL
 class _Task:
     task: "asyncio.Task[None]"
     waiting: bool
+    urgent: DueCall | None = None
+    """What is due now, in place of what it waits to ask."""
 
 
 class Calls:
@@ -54,9 +56,13 @@ class Calls:
         return not self._tasks
 
     def start(self, due: DueCall) -> None:
-        """Begin a call, unless one about the same operation is on its way."""
+        """Begin a call, unless one about the same operation is on its way; one that only waits gives way to one now."""
         operation_id = due.call.operation_id
-        if operation_id not in self._tasks and not self._suspended:
+        running = self._tasks.get(operation_id)
+        if running is not None:
+            if running.waiting and not due.delay_seconds:
+                running.urgent = due
+        elif not self._suspended:
             self._tasks[operation_id] = _Task(asyncio.create_task(self._run(due)), waiting=due.delay_seconds > 0)
 
     def keep(self, due: Collection[UUID]) -> None:
@@ -83,7 +89,7 @@ class Calls:
     async def _run(self, due: DueCall) -> None:
         operation_id = due.call.operation_id
         try:
-            await self._wait(due)
+            due = await self._wait(due)
             progress = await (self._look() if due.paused else self._ask(replace(due.call, trace=self.trace)))
         except asyncio.CancelledError:
             self._tasks.pop(operation_id, None)
@@ -91,17 +97,22 @@ class Calls:
         self._tasks.pop(operation_id, None)
         self._absorb(progress)
 
-    async def _wait(self, due: DueCall) -> None:
+    async def _wait(self, due: DueCall) -> DueCall:
+        """What is to be asked once the time has come, or somebody hints, or something else is due at once."""
         if not due.delay_seconds:
-            return
+            return due
         seen = self._hints
+        running = self._tasks[due.call.operation_id]
         until = " is resumed" if due.paused else ""
         summary = f"before {due.call.kind} at {due.call.account}{until}"
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._hints > seen, timeout=due.delay_seconds, timeout_summary=summary
+                lambda: self._hints > seen or running.urgent is not None,
+                timeout=due.delay_seconds,
+                timeout_summary=summary,
             )
-        self._tasks[due.call.operation_id].waiting = False
+        running.waiting = False
+        return running.urgent or due
 
     async def _look(self) -> Progress:
         """Has the account been resumed? Then the call is due again, without a wait."""
