@@ -8,11 +8,13 @@ database, so a run can be lost or continued as new at any point.
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import (
     Priority,
     SearchAttributePair,
+    SearchAttributeUpdate,
     TypedSearchAttributes,
     WorkflowIDReusePolicy,
 )
@@ -208,11 +210,18 @@ class OrderWorkflow:
             self._shown = shown
             workflow.upsert_search_attributes(
                 [
+                    *self._names_missing(),
                     OPMS_STATUS.value_set(progress.status),
                     OPMS_PAYMENT_STATUS.value_set(progress.payment_status),
                     OPMS_NEEDS_ATTENTION.value_set(progress.needs_attention),
                 ]
             )
+
+    def _names_missing(self) -> list[SearchAttributeUpdate[Any]]:
+        """A run that was started without saying for which order (by schedules, by people) is found all the same."""
+        if workflow.info().typed_search_attributes.get(OPMS_NUMBER) is not None:
+            return []
+        return [OPMS_STORE.value_set(self._start.store), OPMS_NUMBER.value_set(self._start.number)]
 
     async def _start_sections(self) -> None:
         """All sections that are open and not yet watched start in one task; those closed by a command are told."""

@@ -6,10 +6,13 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import TimeSkipper
 
 from contracts.command import Deliver, RefundMoney, Ship
+from contracts.order import OrderInput
+from contracts.queues import ORDERS
+from domain.number import order_workflow_id
 from domain.states import OrderStatus, SectionStatus
-from tests.stack import Shop, until
+from tests.stack import STORE, Shop, until
 from tests.workflows.test_commands import deliver_all
-from workflows.order import RESTART_SECTION_AFTER
+from workflows.order import RESTART_SECTION_AFTER, OrderWorkflow
 
 
 async def test_a_refund_reopens_a_closed_order_which_closes_again(shop: Shop) -> None:
@@ -75,3 +78,18 @@ async def test_a_section_whose_workflow_was_terminated_is_started_again_by_itsel
     await deliver_all(shop, number)
     await shop.closes(number)
     assert (await shop.order(number)).status is OrderStatus.COMPLETED
+
+
+async def test_an_order_is_found_by_its_number_whoever_started_it_again(shop: Shop) -> None:
+    number = await shop.placed()
+    await shop.workflow(number).terminate("by an operator")
+    await shop.client.start_workflow(
+        OrderWorkflow.run, OrderInput(STORE, number), id=order_workflow_id(STORE, number), task_queue=ORDERS
+    )
+
+    async def found() -> bool | None:
+        query = f"OpmsNumber = '{number}' AND OpmsStore = '{STORE}' AND ExecutionStatus = 'Running'"
+        runs = [run.id async for run in shop.client.list_workflows(f"{query} AND WorkflowType = 'Order'")]
+        return runs == [order_workflow_id(STORE, number)] or None
+
+    await until("the new run is found by its number", found)
