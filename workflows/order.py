@@ -8,7 +8,6 @@ database, so a run can be lost or continued as new at any point.
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from temporalio import workflow
 from temporalio.common import (
@@ -217,7 +216,7 @@ class OrderWorkflow:
                 ]
             )
 
-    def _names_missing(self) -> list[SearchAttributeUpdate[Any]]:
+    def _names_missing(self) -> list[SearchAttributeUpdate[str]]:
         """A run that was started without saying for which order (by schedules, by people) is found all the same."""
         if workflow.info().typed_search_attributes.get(OPMS_NUMBER) is not None:
             return []
