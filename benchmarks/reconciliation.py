@@ -114,7 +114,7 @@ async def _run(postgres: EmbeddedPostgres, lines: int) -> int:
         await postgres.create_database("opms")
         url = postgres.url("opms")
         await migrate(url)
-        await seed(url, api_key="k", admin_key="a", sandbox_url="")
+        await seed(url, api_key="k", admin_key="a")
         return await _measure(url, lines)
     finally:
         await postgres.stop()

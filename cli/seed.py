@@ -119,9 +119,8 @@ def run(arguments: Namespace) -> int:
     url = arguments.database or (running.database if running else "")
     api_key = arguments.api_key or (running.api_key if running else secrets.token_urlsafe(24))
     admin_key = arguments.admin_key or (running.admin_key if running else secrets.token_urlsafe(24))
-    sandbox = running.sandbox if running else ""
     try:
-        seeded = asyncio.run(seed(url, api_key=api_key, admin_key=admin_key, sandbox_url=sandbox))
+        seeded = asyncio.run(seed(url, api_key=api_key, admin_key=admin_key))
     except (OSError, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as closed:
         raise Refusal(f"The database cannot be reached: {closed}.") from closed
     except asyncpg.UndefinedTableError as bare:
@@ -135,7 +134,6 @@ async def seed(
     *,
     api_key: str,
     admin_key: str,
-    sandbox_url: str,  # noqa: ARG001 - where a PG is stands in the settings, not in the database
     gift_cards: Sequence[str] = (),
 ) -> dict[str, str]:
     """Put the demo store into a migrated database; returns ``{"api_key", "admin_key", "store"}``.

@@ -126,7 +126,6 @@ class Stack:
                 url,
                 api_key=self._keys["api_key"],
                 admin_key=self._keys["admin_key"],
-                sandbox_url=self._url(SANDBOX),
                 gift_cards=self._gift_cards,
             )
         return seeded

@@ -91,7 +91,7 @@ class Ground:
         await self.postgres.wait_ready()
         await self.postgres.create_database("opms")
         await migrate(self.url)
-        await seed(self.url, api_key="shop", admin_key="admin", sandbox_url=self.sandbox.url)
+        await seed(self.url, api_key="shop", admin_key="admin")
 
     @property
     def url(self) -> str:

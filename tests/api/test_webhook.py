@@ -78,7 +78,7 @@ async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     await postgres.create_database("webhooks")
     url = postgres.url("webhooks")
     await migrate(url)
-    await seed(url, api_key="shop", admin_key="admin", sandbox_url="")
+    await seed(url, api_key="shop", admin_key="admin")
     pools = Database(url, size=4, application="opms-test")
     yield pools
     await pools.close()

@@ -55,7 +55,7 @@ async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     await postgres.create_database("trust")
     url = postgres.url("trust")
     await migrate(url)
-    await seed(url, api_key="shop", admin_key="admin", sandbox_url="")
+    await seed(url, api_key="shop", admin_key="admin")
     pools = Database(url, size=4, application="opms-test")
     accounts = """
         INSERT INTO gateway_account (id, store_id, vendor, enabled, created_at)

@@ -97,7 +97,7 @@ async def test_seeding_again_gives_nothing_twice(ground: Ground) -> None:
     seen = []
     connection = await asyncpg.connect(ground.url)
     for _ in range(2):
-        await seed(ground.url, api_key="shop", admin_key="admin", sandbox_url=ground.sandbox.url, gift_cards=[code])
+        await seed(ground.url, api_key="shop", admin_key="admin", gift_cards=[code])
         seen.append([tuple(row) for row in await connection.fetch(look)])
     owned = await connection.fetch("SELECT amount FROM value_lot WHERE owner = $1", code_hash(code))
     await connection.close()
