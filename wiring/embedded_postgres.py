@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -68,6 +69,7 @@ class EmbeddedPostgres(Child):
         self._overrides = overrides or {}
         self._pointer = self._data_dir / "postgres"
         self._password_file = self._data_dir / "postgres.password"
+        self._making_password = threading.Lock()
         self._home = self._pointer
         self._install = _packages_folder() / INSTALL
         self._account: Account | None = None
@@ -212,10 +214,16 @@ class EmbeddedPostgres(Child):
         fresh.rename(self.cluster)
 
     def _password(self) -> str:
-        """The owner's password, made once and kept in a file that only we may read."""
-        if not self._password_file.exists():
-            with os.fdopen(os.open(self._password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(24))
+        """The owner's password, made once and kept in a file that only we may read.
+
+        Threads ask for it at once at the first start, and the next start if this one is killed: whole or not there.
+        """
+        with self._making_password:
+            if not self._password_file.exists():
+                handle, fresh = tempfile.mkstemp(dir=self._data_dir, prefix="password-")
+                with os.fdopen(handle, "w") as file:
+                    file.write(secrets.token_urlsafe(24))
+                os.replace(fresh, self._password_file)
         return self._password_file.read_text()
 
     def _preload(self) -> dict[str, str]:

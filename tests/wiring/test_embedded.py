@@ -8,7 +8,9 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -48,6 +50,21 @@ class Listener(Child):
     async def is_ready(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def test_the_password_is_made_once_however_many_threads_ask_for_it_first() -> None:
+    with ThreadPoolExecutor(8) as pool, tempfile.TemporaryDirectory(prefix="opms-") as folder:
+        for number in range(50):
+            data = Path(folder, str(number))
+            data.mkdir()
+            server, gate = EmbeddedPostgres(data, port=1), threading.Barrier(8)
+
+            def ask(_: int, server: EmbeddedPostgres = server, gate: threading.Barrier = gate) -> str:
+                gate.wait()
+                return server.url("opms")
+
+            assert len(set(pool.map(ask, range(8)))) == 1
+            assert [file.name for file in data.iterdir()] == ["postgres.password"]
 
 
 @pytest.fixture(scope="module")
