@@ -164,12 +164,17 @@ def _amounts(call: Call, events: Sequence[StatedEvent]) -> Amounts | None:
     None: the events that are there do not add up, so some are missing.
     """
     authorized = sum(e.amount or 0 for e in _standing(events)[:1])
-    captured = authorized if call.capture_now else _sum(events, OperationKind.CAPTURE)
+    captured = authorized - _failed(events) if call.capture_now else _sum(events, OperationKind.CAPTURE)
     refunded = _sum(events, OperationKind.REFUND)
     released = any(e.kind == "CANCELLATION" and e.outcome is Outcome.SUCCEEDED for e in events)
     if not refunded <= captured <= authorized:
         return None
     return Amounts(authorized, captured, refunded, authorized - captured if released else 0)
+
+
+def _failed(events: Iterable[StatedEvent]) -> int:
+    """Captures that came with the authorization and have failed after all."""
+    return sum({e.operation_ref: e.amount or 0 for e in events if e.kind == "CAPTURE_FAILED"}.values())
 
 
 def _sum(events: Sequence[StatedEvent], kind: OperationKind) -> int:

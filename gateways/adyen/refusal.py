@@ -73,7 +73,9 @@ _ERRORS = {
 }
 """errorCode of a 422 that is a no to this payment; ``state``: the original payment is not there."""
 
-NOT_TAKEN = frozenset({"100", "130", "132", "133", "137", "138", "702", "14_004", "14_030"})
+NOT_TAKEN = frozenset(
+    {"100", "130", "132", "133", "137", "138", "158", "192", "702", "14_004", "14_006", "14_030", "29_001", "29_100"}
+)
 """errorCode of a 4xx that refused the request by its shape: nothing was executed."""
 
 

@@ -39,10 +39,10 @@ _FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)
 _KINDS = {
     "Settled": LineKind.CHARGE,
     "SettledInInstallments": LineKind.CHARGE,
-    "SettledReversed": LineKind.ADJUSTMENT,
+    "SettledReversed": LineKind.REVERSAL,
     "Refunded": LineKind.REFUND,
     "RefundedInInstallments": LineKind.REFUND,
-    "RefundedReversed": LineKind.ADJUSTMENT,
+    "RefundedReversed": LineKind.REVERSAL,
     "Chargeback": LineKind.CHARGEBACK,
     "SecondChargeback": LineKind.CHARGEBACK,
     "ChargebackReversed": LineKind.CHARGEBACK_REVERSAL,

@@ -33,6 +33,7 @@ _RESULTS = {
 }
 """resultCode -> outcome; every other word, those of authentication alone included, is pending."""
 
+_IN_PROGRESS = "704"
 _PATHS = {OperationKind.CAPTURE: "captures", OperationKind.VOID: "cancels", OperationKind.REFUND: "refunds"}
 
 
@@ -217,8 +218,13 @@ def _issues(call: Call, body: dict[str, Any], *, amount_named: str, reference_na
 
 
 def _read_error(reply: Reply) -> Answer:
-    """An HTTP 4xx. ``Transient-Error: true`` says that nothing was sent on: the same key will be processed as new."""
+    """An HTTP 4xx. ``Transient-Error: true`` says that nothing was sent on: the same key will be processed as new.
+
+    Not so beside 704: this request was not executed because another with the same key is being executed.
+    """
     code, message = (str(reply.body.get(name) or "") for name in ("errorCode", "message"))
+    if code == _IN_PROGRESS:
+        return unlisted(reply, code)
     if reply.headers.get("transient-error", "").lower() == "true":
         return not_executed(reply.kind, evidence=_evidence(reply, code))
     if reply.status == 422 and reply.kind is not OperationKind.NEUTRALIZE:
@@ -231,8 +237,8 @@ def _read_error(reply: Reply) -> Answer:
 
 
 def _evidence(reply: Reply, detail: str) -> Evidence:
-    """Adyen names a request by its pspReference. It does not say whether an answer was replayed."""
-    own = reply.body.get("pspReference")
+    """Adyen names a request by its pspReference, at least in the headers. It does not say what was replayed."""
+    own = reply.body.get("pspReference") or reply.headers.get("pspreference")
     return replace(reply.evidence(detail), request_id=own if isinstance(own, str) else None)
 
 

@@ -111,9 +111,12 @@ NOT_TAKEN = frozenset(
 """Refused at the door: missing, mistyped or badly signed fields, too many requests. Nothing was executed."""
 
 MISCONFIGURED = frozenset(
-    {"A109", "A114", "A224", "P001", "P005", "P014", "P016", "U102", "U104", "U304", "U305", "U313", "U315", "U316"}
+    {
+        *("A109", "A114", "A224", "P001", "P005", "P014", "P016", "U102", "U104", "U304", "U305", "U308", "U313"),
+        *("U315", "U316", "U320"),
+    }
 )
-"""Our keys, our address or the merchant's set-up: a person must act."""
+"""Our keys, our address, the one we call, or the merchant's set-up: a person must act."""
 
 _STRICTER: tuple[tuple[tuple[str, ...], tuple[str, Retry]], ...] = (
     (("분실", "도난"), ("lost_or_stolen", Retry.NEVER)),

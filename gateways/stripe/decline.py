@@ -52,9 +52,9 @@ DECLINES: dict[str, tuple[str, Retry]] = {
 _ADVICE = {
     "do_not_try_again": Retry.NEVER,
     "confirm_card_data": Retry.AFTER_CUSTOMER_ACTION,
-    "try_again_later": Retry.SAME_PG_LATER,
 }
-"""The network's own word goes before the table's, but never makes a ``never`` milder."""
+"""The network's own word goes before the table's, but never makes a ``never`` milder. ``try_again_later`` comes with
+generic declines too and says no more than the table: another PG may be asked at once."""
 
 
 def decline(error: Mapping[str, Any]) -> Decline:

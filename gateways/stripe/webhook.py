@@ -79,7 +79,7 @@ def _event(body: Any) -> WebhookEvent:
         merchant_ref=metadata_of(about).get(ATTEMPT),
         occurred_at=datetime.fromtimestamp(body["created"], UTC),
         outcome=_outcome(body["type"], about),
-        operation_ref=None if is_intent else _text(about["id"]),
+        operation_ref=None if is_intent or about.get("id") is None else _text(about["id"]),
     )
 
 

@@ -24,6 +24,7 @@ _PAGE = 100
 _KINDS = {
     "charge": "charge",
     "refund": "refund",
+    "refund_failure": "reversal",
     "dispute": "chargeback",
     "dispute_reversal": "chargeback_reversal",
     "fee": "fee",

@@ -22,6 +22,8 @@ AUTHORIZE_DECLINES: dict[str, tuple[str, Retry]] = {
     "INVALID_CARD_LOST_OR_STOLEN": ("lost_or_stolen", Retry.NEVER),
     "INVALID_CARD_NUMBER": ("invalid_instrument", Retry.AFTER_CUSTOMER_ACTION),
     "INVALID_CARD_EXPIRATION": ("invalid_instrument", Retry.AFTER_CUSTOMER_ACTION),
+    "ALREADY_REMOVED_BILLING_KEY": ("invalid_instrument", Retry.AFTER_CUSTOMER_ACTION),
+    "NOT_MATCHES_CUSTOMER_KEY": ("invalid_instrument", Retry.AFTER_CUSTOMER_ACTION),
     "NOT_AVAILABLE_PAYMENT": ("unavailable", Retry.OTHER_PG),
     "FDS_ERROR": ("fraud", Retry.NEVER),
     "BELOW_MINIMUM_AMOUNT": ("amount_too_small", Retry.NEVER),

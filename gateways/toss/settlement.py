@@ -20,7 +20,10 @@ PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """One approval or cancel: the last resort for an operation in doubt. A cancel's ``amount`` is negative."""
+    """One approval or cancel: the last resort for an operation in doubt. A cancel's ``amount`` is negative.
+
+    A virtual account that was issued is one too, of the ``amount`` 0.
+    """
 
     transaction_key: str
     payment_key: str

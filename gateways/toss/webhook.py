@@ -18,6 +18,7 @@ STATUS = "PAYMENT_STATUS_CHANGED"
 _PREFIX = "tosspayments-webhook-"
 _ALWAYS_SIGNED = frozenset({"payout.changed", "seller.changed"})
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,59}")
+_HEARSAY = {"DONE": Outcome.SUCCEEDED, "WAITING_FOR_DEPOSIT": Outcome.ACTION_REQUIRED}
 _MAX_BYTES = 65_536
 _LONGEST = 200
 
@@ -101,8 +102,11 @@ def _event(kind: str, body: Mapping[str, Any], raw: bytes, transmission: str | N
 
 
 def _outcome(kind: str, part: Mapping[str, Any]) -> Outcome | None:
-    """Hearsay of money, as nobody signed it: a reason to ask Toss, never an answer."""
-    return Outcome.SUCCEEDED if kind in {DEPOSIT, STATUS} and part.get("status") == "DONE" else None
+    """Hearsay of money, as nobody signed it: a reason to ask Toss, never an answer.
+
+    A deposit that waits (again) is news only of one that had come: the bank took it back.
+    """
+    return _HEARSAY.get(str(part.get("status"))) if kind in {DEPOSIT, STATUS} else None
 
 
 def _joined(*words: str | None) -> str:

@@ -55,6 +55,17 @@ def test_a_failure_after_a_success_wins_in_any_order(kind: OperationKind, failur
         assert (answer.outcome, answer.decline.retry) == (Outcome.DECLINED, Retry.NEVER)
 
 
+def test_a_capture_that_came_with_the_authorization_and_failed_after_all_is_in_the_sums() -> None:
+    failed = an_event("CAPTURE_FAILED", Outcome.DECLINED, amount=GRANTED.amount, operation_mark=None)
+    answer = resolve(about(OperationKind.AUTHORIZE, capture_now=True), [failed, GRANTED, failed])
+    assert answer.amounts is not None
+    assert (answer.outcome, answer.amounts.authorized, answer.amounts.captured) == (
+        Outcome.SUCCEEDED,
+        GRANTED.amount,
+        0,
+    )
+
+
 def test_an_event_that_differs_from_what_was_asked_carries_the_issue() -> None:
     for change, issue in (
         ({"amount": 999}, Issue.AMOUNT_MISMATCH),

@@ -14,7 +14,7 @@ from domain.gateway import Issue, OperationKind, Outcome
 from tests.gateways.rig import AUTHORIZE, KEY, LOOKUP, SandboxServer, eventually, settled, succeeded
 from tests.gateways.rigs.adyen import MERCHANT, RETURN_URL, AdyenRig, a_card, a_payment, post
 
-TRANSIENT = {"additionalData": {"requestedTestErrorResponseCode": "NO_CONNECTION_AVAILABLE"}}
+TRANSIENT = {"additionalData": {"RequestedTestErrorResponseCode": "NO_CONNECTION_AVAILABLE"}}
 BROKEN = {"additionalData": {"requestedTestErrorResponseCode": "IOEXCEPTION_RECEIVED"}}
 ERROR_FIELDS = {"status", "errorCode", "message", "errorType"}
 
@@ -76,6 +76,8 @@ async def test_a_key_in_progress_is_704_and_unknown(adyen: AdyenRig) -> None:
     await asyncio.to_thread(eventually, lambda: adyen.money(call).rows, bool)
     second = await asyncio.to_thread(post, adyen, "/v72/payments", a_payment(), key=call.key)
     assert (second.status_code, second.json()["errorCode"]) == (422, "704")
+    assert second.headers["transient-error"] == "true"
+    assert set(second.json()) == ERROR_FIELDS
     assert (await first).outcome is Outcome.SUCCEEDED
 
 
@@ -89,13 +91,15 @@ async def test_a_key_in_progress_is_704_and_unknown(adyen: AdyenRig) -> None:
         ({"amount": {"currency": "EUR", "value": "10"}}, 422, "137"),
         ({"amount": {"currency": "eur", "value": 10}}, 422, "138"),
         ({"reference": ""}, 422, "130"),
-        ({"reference": "r" * 81}, 422, "130"),
+        ({"reference": 7}, 422, "192"),
+        ({"reference": "r" * 81}, 422, "29_001"),
         ({"returnUrl": None}, 422, "14_030"),
-        ({"paymentMethod": None}, 422, "14_004"),
+        ({"paymentMethod": None}, 422, "14_006"),
         ({"paymentMethod": {"type": "scheme"}}, 422, "14_004"),
         ({"paymentMethod": {"type": "scheme", "storedPaymentMethodId": "8416038790273850"}}, 422, "803"),
         ({"paymentMethod": {"type": "scheme", "encryptedCardNumber": "test_4111111111111112"}}, 422, "101"),
         ({"captureDelayHours": -1}, 422, "702"),
+        ({"paymentMethod": {"type": "ideal"}}, 500, "905_1"),
     ],
 )
 def test_a_request_that_is_not_right_has_its_error(adyen: AdyenRig, change: Any, status: int, code: str) -> None:
@@ -216,11 +220,13 @@ def test_a_technical_cancel_reaches_a_shopper_who_has_not_come_back(adyen: Adyen
     ("action", "status", "net"), [("pay", "completed", 1000), ("decline", "refused", 0), ("cancel", "canceled", 0)]
 )
 def test_a_hosted_session_is_paid_on_its_page(adyen: AdyenRig, action: str, status: str, net: int) -> None:
-    body = {**a_payment(), "mode": "hosted", "countryCode": "NL"}
+    body = {**a_payment(), "mode": "hosted", "countryCode": "NL", "shopperEmail": "a@shop.example"}
+    del body["paymentMethod"]
     created = post(adyen, "/v72/sessions", body)
     session = created.json()
     assert created.status_code == 201
-    assert {"amount", "expiresAt", "id", "merchantAccount", "reference", "returnUrl", "sessionData"} <= set(session)
+    assert {"expiresAt", "id", "sessionData"} <= set(session)
+    assert body.items() <= session.items()
     path = f"/v72/sessions/{session['id']}"
     assert adyen.get(path + "?sessionResult=x").json()["status"] == "active"
     assert adyen.get(path).status_code == 422

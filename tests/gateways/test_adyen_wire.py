@@ -103,7 +103,8 @@ async def test_an_answer_about_something_else_carries_the_issue(change: dict[str
     [
         *((422, code, Outcome.DECLINED) for code in ("101", "103", "105", "129", "140", "141", "153", "800", "803")),
         (422, "167", Outcome.DECLINED),
-        *((422, code, Outcome.NOT_EXECUTED) for code in ("100", "130", "137", "138", "14_004", "14_030")),
+        *((422, code, Outcome.NOT_EXECUTED) for code in ("100", "130", "137", "138", "158", "192")),
+        *((422, code, Outcome.NOT_EXECUTED) for code in ("14_004", "14_006", "14_030", "29_001", "29_100")),
         (400, "702", Outcome.NOT_EXECUTED),
         (422, "704", Outcome.UNKNOWN),
         (409, "704", Outcome.UNKNOWN),
@@ -124,6 +125,18 @@ async def test_an_error_means_what_its_code_means(status: int, code: str, outcom
 async def test_a_transient_error_was_not_executed(marked: str) -> None:
     adyen = Answering({"status": 429, "errorCode": "029"}, status=429, Transient_Error=marked)
     assert (await adyen.asked(a_call())).outcome is Outcome.NOT_EXECUTED
+
+
+@pytest.mark.parametrize("status", [422, 409])
+async def test_a_transient_error_of_a_key_in_progress_proves_nothing_of_the_first(status: int) -> None:
+    adyen = Answering({"status": status, "errorCode": "704"}, status=status, Transient_Error="true")
+    for kind in (OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND):
+        assert (await adyen.asked(a_call(kind))).outcome is Outcome.UNKNOWN
+
+
+async def test_a_request_is_named_by_the_header_where_the_body_does_not_name_it() -> None:
+    answer = await Answering({"status": 400, "errorCode": "702"}, status=400, pspReference=PSP).asked(a_call())
+    assert answer.evidence.request_id == PSP
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, "000"), (403, "901"), (403, "010"), (404, "")])

@@ -99,7 +99,7 @@ def test_a_cancel_order_id_serves_one_cancel_and_the_rest_can_be_cancelled_later
     assert first["signature"] == seal(paid["tid"], 10_000, first["ediDate"], KEY)
     again = cancel(raw, paid["tid"], cancelAmt=3_000, orderId="cancel-order-" + paid["tid"])
     assert again["resultCode"] == "U112"
-    refused = [cancel(raw, paid["tid"], cancelAmt=amount)["resultCode"] for amount in (7_001, 0, -1, "7000")]
+    refused = [cancel(raw, paid["tid"], cancelAmt=amount)["resultCode"] for amount in (7_001, 0, -1, "칠천")]
     assert refused == ["2032", "2010", "2010", "P010"]
     rest = cancel(raw, paid["tid"])
     assert (rest["status"], rest["balanceAmt"], len(rest["cancels"])) == ("cancelled", 0, 2)
@@ -124,13 +124,14 @@ def test_a_cancel_of_the_whole_has_the_payments_tid(raw: httpx.Client) -> None:
         ({"orderId": 5}, "U131"),
         ({"orderId": "x" * 65}, "P009"),
         ({"amount": None}, "U100"),
-        ({"amount": "10000"}, "P010"),
+        ({"amount": "만원"}, "P010"),
+        ({"amount": True}, "P010"),
         ({"amount": 0}, "U127"),
         ({"amount": 10**12}, "U127"),
         ({"amount": 999}, "3041"),
         ({"goodsName": None}, "U100"),
         ({"cardQuota": None}, "U100"),
-        ({"cardQuota": "x"}, "P012"),
+        ({"cardQuota": "x"}, "P010"),
         ({"cardQuota": 3}, "P037"),
         ({"useShopInterest": True}, "P012"),
         ({"signData": "0" * 64, "ediDate": "2021-10-05T16:56:34.447+0900"}, "U312"),

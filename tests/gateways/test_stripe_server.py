@@ -90,6 +90,11 @@ async def test_the_unmodified_sdk_pays_takes_gives_back_and_lists(
 async def test_the_unmodified_sdk_raises_what_the_documents_say(sdk: stripe.StripeClient) -> None:
     client = sdk
     pay = client.v1.payment_intents.create_async
+
+    def paying(method: str) -> Any:
+        fixed = {"amount": 1_000, "currency": "krw", "confirm": True, "payment_method_types": ["card"]}
+        return {**fixed, "payment_method": method}
+
     declines = {
         "pm_card_chargeDeclined": "generic_decline",
         "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
@@ -97,14 +102,14 @@ async def test_the_unmodified_sdk_raises_what_the_documents_say(sdk: stripe.Stri
     }
     for method, decline_code in declines.items():
         with pytest.raises(stripe.CardError) as refused:
-            await pay({"amount": 1_000, "currency": "krw", "payment_method": method, "confirm": True})
+            await pay(paying(method))
         error = refused.value.error
         assert error is not None
         assert (refused.value.code, error.decline_code) == ("card_declined", decline_code)
         assert error.payment_intent is not None
         assert error.payment_intent.status == "requires_payment_method"
     with pytest.raises(stripe.InvalidRequestError, match="No such PaymentMethod") as unknown:
-        await pay({"amount": 1_000, "currency": "krw", "payment_method": "pm_of_nobody", "confirm": True})
+        await pay(paying("pm_of_nobody"))
     assert (unknown.value.http_status, unknown.value.param) == (400, "payment_method")
     key = uuid4().hex
     await pay({"amount": 1_000, "currency": "krw"}, {"idempotency_key": key})

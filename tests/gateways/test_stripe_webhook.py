@@ -109,6 +109,12 @@ def test_an_event_states_an_outcome_only_if_it_tells_of_money_or_of_a_refund_tha
     assert event.outcome is outcome
 
 
+def test_an_event_about_what_has_no_id_is_taken_and_says_nothing() -> None:
+    raw = an_event(type="balance.available", data={"object": {"object": "balance", "available": [], "pending": []}})
+    (event,) = read_webhook(raw, signed(raw), secret=SECRET, now=NOW).events
+    assert (event.kind, event.reference, event.operation_ref, event.outcome) == ("balance.available", None, None, None)
+
+
 def test_either_signature_counts_while_a_secret_is_replaced() -> None:
     raw = an_event()
     old = signed(raw, "whsec_old")["Stripe-Signature"]

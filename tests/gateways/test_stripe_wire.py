@@ -152,7 +152,7 @@ def test_what_schemes_forbid_is_never_tried_again_whatever_the_advice(code: str)
     ("advice", "retry"),
     [
         ("do_not_try_again", Retry.NEVER),
-        ("try_again_later", Retry.SAME_PG_LATER),
+        ("try_again_later", Retry.OTHER_PG),
         ("confirm_card_data", Retry.AFTER_CUSTOMER_ACTION),
         ("a_word_of_next_year", Retry.OTHER_PG),
         (None, Retry.OTHER_PG),
@@ -329,6 +329,8 @@ def test_a_balance_transaction_is_a_line_of_the_settlement() -> None:
     assert line.occurred_at == datetime.fromtimestamp(NOW, UTC)
     fee = wire.settlement_line("stripe-a", a_transaction(reporting_category="fee", source=None))
     assert (fee.kind, fee.reference, fee.operation_ref) == ("fee", None, None)
+    bounced = wire.settlement_line("stripe-a", a_transaction(reporting_category="refund_failure", amount=4_000))
+    assert (bounced.kind, bounced.gross, bounced.operation_ref) == ("reversal", 4_000, "re_1")
     unheard = wire.settlement_line("stripe-a", a_transaction(reporting_category="a_word_of_next_year", source="ch_9"))
     assert (unheard.kind, unheard.operation_ref) == ("adjustment", "ch_9")
     with pytest.raises(wire.Unreadable):

@@ -24,7 +24,7 @@ from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.storage import Storage
 from gateways.sandbox.server.vendors.toss import TossPayments
 from gateways.toss.adapter import TossGateway
-from tests.gateways.rig import KEY, LOOKUP, NEUTRALIZE, REFUND, SandboxServer, eventually, succeeded
+from tests.gateways.rig import KEY, LOOKUP, NEUTRALIZE, REFUND, VOID, SandboxServer, eventually, succeeded
 from tests.gateways.rigs.toss import CUSTOMER, TossRig, an_account
 from tests.gateways.rigs.toss_samples import CHARGE, WINDOW, about
 
@@ -102,14 +102,16 @@ async def test_events_are_hints_repeated_duplicated_late_and_lost(start: Start, 
     await rig.gateway.close()
 
 
-async def test_a_deposit_is_told_twice_and_its_secret_is_the_payments(start: Start, shop: tuple[str, Received]) -> None:
+async def test_a_deposit_is_told_twice_with_the_payments_secret_as_is_its_account_before(
+    start: Start, shop: tuple[str, Received]
+) -> None:
     url, received = shop
     server = start()
     rig = listening(server, url)
     call = dataclasses.replace(rig.charge(), token=None, method="virtual_account")
     reference = (await rig.gateway.perform(call)).reference
     assert server.http.post(f"/toss/{ACCOUNT}/deposit/{reference}", data={"action": "deposit"}).status_code == 200
-    eventually(lambda: len(received), lambda count: count >= 2)
+    eventually(lambda: len(received), lambda count: count >= 3)
     events = {event.kind: event for event in events_of(rig, received)}
     changed, deposited = events["PAYMENT_STATUS_CHANGED"], events["DEPOSIT_CALLBACK"]
     payment = next(json.loads(raw)["data"] for raw, _ in received if b"eventType" in raw)
@@ -239,10 +241,39 @@ async def test_a_virtual_account_expires_when_it_is_due(stage: Stage) -> None:
     stage.clock.now += 1
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is Outcome.DECLINED
     stage.run_jobs()
-    assert [event["data"]["status"] for event in stage.posted] == ["EXPIRED"]
+    assert [event.get("data", event)["status"] for event in stage.posted] == ["WAITING_FOR_DEPOSIT", "EXPIRED"]
+    assert stage.posted[-1]["data"]["failure"]["code"] == "EXPIRED_PAYMENT"
     page = f"http://pg.test/toss/{ACCOUNT}/deposit/{opened.reference}"
     assert (await stage.http.post(page, data={"action": "deposit"})).status_code == 200
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is Outcome.DECLINED
+
+
+@pytest.mark.parametrize(
+    ("deposited", "told"),
+    [
+        (False, ["WAITING_FOR_DEPOSIT", "CANCELED", "PAYMENT_STATUS_CHANGED CANCELED"]),
+        (True, ["WAITING_FOR_DEPOSIT", "DONE", "PAYMENT_STATUS_CHANGED DONE"]),
+    ],
+)
+async def test_a_virtual_account_is_told_of_when_it_is_issued_paid_and_cancelled(
+    stage: Stage, told: list[str], *, deposited: bool
+) -> None:
+    call = fresh(dataclasses.replace(CHARGE, token=None, method="virtual_account"))
+    reference = (await stage.gateway.perform(call)).reference
+    if deposited:
+        page = f"http://pg.test/toss/{ACCOUNT}/deposit/{reference}"
+        assert (await stage.http.post(page, data={"action": "deposit"})).status_code == 200
+    details = {"refund_bank": "20", "refund_account": "1002123456789", "refund_holder": "김민지"} if deposited else {}
+    kind = REFUND if deposited else VOID
+    back = dataclasses.replace(call, kind=kind, key=uuid4().hex, amount=4_000, reference=reference, details=details)
+    assert (await stage.gateway.perform(back)).outcome is Outcome.SUCCEEDED
+    if deposited:
+        told = [*told, "PARTIAL_CANCELED", "PAYMENT_STATUS_CHANGED PARTIAL_CANCELED"]
+    words = [" ".join((one.get("eventType", ""), one.get("data", one)["status"])).strip() for one in stage.posted]
+    assert words == told
+    callbacks = [one for one in stage.posted if "eventType" not in one]
+    assert all(set(one) == {"createdAt", "secret", "status", "transactionKey", "orderId"} for one in callbacks)
+    assert len({one["transactionKey"] for one in callbacks}) == len(callbacks)
 
 
 async def test_a_key_is_forgotten_after_fifteen_days(stage: Stage) -> None:

@@ -147,7 +147,10 @@ def test_the_test_code_comes_before_everything_but_live_keys_do_not_know_it(sand
     ("change", "code"),
     [
         ({"amount": 99}, "BELOW_MINIMUM_AMOUNT"),
-        ({"amount": "15000"}, "INVALID_REQUEST"),
+        ({"amount": "15000원"}, "INVALID_REQUEST"),
+        ({"amount": True}, "INVALID_REQUEST"),
+        ({"taxFreeAmount": 10_000, "taxExemptionAmount": 5_001}, "INVALID_REQUEST"),
+        ({"useEscrow": "yes"}, "INVALID_REQUEST"),
         ({"amount": -1}, "INVALID_REQUEST"),
         ({"orderId": "short"}, "INVALID_ORDER_ID"),
         ({"orderName": "x" * 101}, "INVALID_ORDER_NAME"),
@@ -213,8 +216,9 @@ def test_a_billing_key_belongs_to_its_customer_until_it_is_deleted(sandbox: Sand
     assert ask(sandbox, "POST", path, an_order(customerKey=CUSTOMER)).json()["status"] == "DONE"
     deleted = ask(sandbox, "DELETE", path)
     assert (deleted.status_code, deleted.content) == (200, b"")
-    assert code_of(ask(sandbox, "DELETE", path)) == (404, "NOT_FOUND_BILLING")
-    assert code_of(ask(sandbox, "POST", path, an_order(customerKey=CUSTOMER))) == (400, "INVALID_BILL_KEY_REQUEST")
+    assert code_of(ask(sandbox, "DELETE", path)) == (400, "ALREADY_REMOVED_BILLING_KEY")
+    assert code_of(ask(sandbox, "DELETE", "/billing/nobody")) == (404, "NOT_FOUND_BILLING")
+    assert code_of(ask(sandbox, "POST", path, an_order(customerKey=CUSTOMER))) == (400, "ALREADY_REMOVED_BILLING_KEY")
     card = {"cardNumber": "4330123412341234", "cardExpirationYear": "30", "cardExpirationMonth": "12"}
     typed = card | {"customerIdentityNumber": "881212"}
     assert ask(sandbox, "POST", "/payments/key-in", an_order() | typed).json()["method"] == "카드"

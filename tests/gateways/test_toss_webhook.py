@@ -129,7 +129,8 @@ def test_a_payment_event_is_an_unsigned_hint() -> None:
         (STATUS_CHANGED, Outcome.SUCCEEDED),
         (DEPOSITED, Outcome.SUCCEEDED),
         *((STATUS_CHANGED | {"data": PAYMENT | {"status": s}}, None) for s in ("ABORTED", "CANCELED", "NEW_WORD")),
-        *((DEPOSITED | {"status": s}, None) for s in ("WAITING_FOR_DEPOSIT", "CANCELED")),
+        (DEPOSITED | {"status": "CANCELED"}, None),
+        (DEPOSITED | {"status": "WAITING_FOR_DEPOSIT"}, Outcome.ACTION_REQUIRED),
         ({"eventType": "CANCEL_STATUS_CHANGED", "createdAt": "2026-11-23T12:00:00", "data": {"status": "DONE"}}, None),
     ],
 )

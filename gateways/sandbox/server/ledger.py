@@ -168,7 +168,7 @@ class Ledger:
         return payment
 
     def take_back(self, payment: Payment, operation: str, amount: int, stamp: Stamp) -> Payment:
-        """A capture or a refund that had succeeded fails after all. What fails to be captured is held no more.
+        """A capture or a refund that had succeeded fails after all. What fails to be captured is held again.
 
         Raises `Refusal` ``nothing_to_take_back``.
         """
@@ -179,7 +179,6 @@ class Ledger:
         changed = replace(
             payment,
             captured=payment.captured - captured,
-            voided=payment.voided + captured,
             refunded=payment.refunded - refunded,
         )
         return self._move(changed, f"{operation}_failed", amount, stamp)

@@ -1,5 +1,9 @@
 """Stripe under the laws: the adapter against the sandbox's Stripe personality, whose search is not late here."""
 
+from typing import Any
+
+import httpx
+
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
 from tests.gateways.rig import KEY, Rig, SandboxServer
@@ -28,3 +32,49 @@ def stripe_rig(server: SandboxServer) -> Rig:
     """One line of ``RIGS``."""
     set_search_lag(server, ACCOUNT, 0)
     return StripeRig(build_gateway("stripe", stripe_account(server)), server, ACCOUNT)
+
+
+class Merchant:
+    """Somebody who asks the sandbox's Stripe in plain HTTP, as its documents say."""
+
+    def __init__(self, server: SandboxServer, account: str, key: str = KEY) -> None:
+        self.account = account
+        self.server = server
+        self._base = f"/stripe/{account}/v1"
+        self._key = {"Authorization": f"Bearer {key}"}
+
+    def send(self, method: str, path: str, form: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
+        """The whole answer."""
+        query = form if method == "GET" else None
+        body = None if method == "GET" else form
+        sent = {**self._key, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        return self.server.http.request(method, self._base + path, params=query, data=body, headers=sent)
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        """A body that was answered with 200."""
+        return self._ok(self.send("GET", path, query))
+
+    def post(self, path: str, **form: Any) -> dict[str, Any]:
+        """A body that was answered with 200."""
+        return self._ok(self.send("POST", path, form))
+
+    def pay(self, method: str = "pm_card_visa", **more: Any) -> dict[str, Any]:
+        """A PaymentIntent that was confirmed at once."""
+        return self.post("/payment_intents", **a_card_payment(method, **more))
+
+    def error(self, method: str, path: str, form: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        """The ``error`` of a refusal, with its HTTP status as ``http``."""
+        refused = self.send(method, path, form, **headers)
+        return {**refused.json()["error"], "http": refused.status_code}
+
+    @staticmethod
+    def _ok(answer: httpx.Response) -> dict[str, Any]:
+        assert answer.status_code == 200, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+def a_card_payment(method: str = "pm_card_visa", **more: Any) -> dict[str, Any]:
+    """The form of a payment that is confirmed at once."""
+    fixed = {"amount": "5000", "currency": "krw", "payment_method": method, "confirm": "true"}
+    return {**fixed, "payment_method_types[]": "card", **more}

@@ -11,32 +11,43 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from typing_extensions import override
 
 from gateways.sandbox.server.payment import SLOW_TOKEN, Payment
 from gateways.sandbox.server.personality import Counter, Personality, Said
-from gateways.sandbox.server.vendors.adyen_intake import Order, authenticate, read_order, require_merchant
+from gateways.sandbox.server.vendors.adyen_fields import refuse_unknown
+from gateways.sandbox.server.vendors.adyen_intake import (
+    LONGEST_KEY,
+    Order,
+    authenticate,
+    read_order,
+    require_merchant,
+)
+from gateways.sandbox.server.vendors.adyen_link import Links
 from gateways.sandbox.server.vendors.adyen_modification import Modifications
+from gateways.sandbox.server.vendors.adyen_order import Orders, balance
 from gateways.sandbox.server.vendors.adyen_paper import Papers
 from gateways.sandbox.server.vendors.adyen_payment import Payments, page
 from gateways.sandbox.server.vendors.adyen_report import day_of, write_report
 from gateways.sandbox.server.vendors.adyen_session import Sessions
-from gateways.sandbox.server.vendors.adyen_word import AdyenError, new_psp
+from gateways.sandbox.server.vendors.adyen_wallet import Wallet, card_details
+from gateways.sandbox.server.vendors.adyen_word import AdyenError, in_progress, new_psp, not_found, speak
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Execute = Callable[[Order], Said]
+Look = Callable[[str, Request], Said]
 Show = Callable[[str, str], Response]
 Choose = Callable[[str, str, str], Response]
 
 _VERSIONS = ("v72", "v71")
 _MAX_FORM_BYTES = 2_000
+_EVERY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _METHODS = {
     "paymentMethods": [
         {"brands": ["visa", "mc", "amex", "discover", "diners", "jcb"], "name": "Cards", "type": "scheme"}
     ]
 }
-_STORED = {"brand": "visa", "expiryMonth": "03", "expiryYear": "2030", "holderName": "John Smith", "lastFour": "1111"}
 
 
 class AdyenPersonality(Personality):
@@ -47,47 +58,69 @@ class AdyenPersonality(Personality):
     def __init__(self, counter: Counter) -> None:
         super().__init__(counter)
         self._papers = Papers(counter)
-        self._payments = Payments(self._papers)
+        self._wallet = Wallet(counter)
+        self._orders = Orders(self._papers)
+        self._payments = Payments(self._papers, self._wallet, self._orders)
         self._modifications = Modifications(self._papers)
         self._sessions = Sessions(self._papers, self._payments)
+        self._links = Links(self._papers, self._payments)
         self._in_progress: set[tuple[str, str]] = set()
+        self._known: list[BaseRoute] = []
 
     @override
     def routes(self) -> list[BaseRoute]:
         root = "/adyen/{account}"
         shopper = root + "/checkoutshopper"
-        sessions, payments = self._sessions, self._payments
-        routes: list[BaseRoute] = []
+        sessions, payments, links = self._sessions, self._payments, self._links
         for version in _VERSIONS:
-            routes += self._checkout(f"{root}/{version}")
+            self._known += self._checkout(f"{root}/{version}")
         return [
-            *routes,
+            *self._known,
             Route(shopper + "/threeDS/redirect/{id}", _shown(payments.show), methods=["GET"]),
             Route(shopper + "/threeDS/redirect/{id}", _chosen(payments.decide), methods=["POST"]),
             Route(shopper + "/hosted/{id}", _shown(sessions.show), methods=["GET"]),
+            Route(shopper + "/link/{id}", _shown(links.show), methods=["GET"]),
+            Route(shopper + "/link/{id}", _chosen(links.choose), methods=["POST"]),
             Route(shopper + "/hosted/{id}", _chosen(sessions.choose), methods=["POST"]),
             Route(root + "/reports/download/MerchantAccount/{merchant}/{name}", self._download, methods=["GET"]),
             Route(root + "/_fail/{id}", self._fail, methods=["POST"]),
+            Route(root + "/v{version:int}/{rest:path}", self._elsewhere, methods=_EVERY_METHOD),
         ]
 
     def _checkout(self, base: str) -> list[BaseRoute]:
         original = base + "/payments/{original}"
         done = self._modifications
-        posts: list[tuple[str, str, Execute]] = [
-            (base + "/payments", "authorize", self._payments.pay),
-            (base + "/payments/details", "authorize", self._payments.details),
-            (original + "/captures", "capture", done.capture),
-            (original + "/cancels", "void", done.cancel),
-            (original + "/refunds", "refund", done.refund),
-            (original + "/reversals", "void", done.reverse),
-            (base + "/cancels", "neutralize", done.cancel_by_reference),
-            (base + "/sessions", "authorize", self._sessions.create),
-            (base + "/paymentMethods", "lookup", _payment_methods),
+        posts: list[tuple[str, str, Execute, str]] = [
+            (base + "/payments", "authorize", self._payments.pay, "PaymentRequest"),
+            (base + "/payments/details", "authorize", self._payments.details, "PaymentDetailsRequest"),
+            (original + "/captures", "capture", done.capture, "PaymentCaptureRequest"),
+            (original + "/cancels", "void", done.cancel, "PaymentCancelRequest"),
+            (original + "/refunds", "refund", done.refund, "PaymentRefundRequest"),
+            (original + "/reversals", "void", done.reverse, "PaymentReversalRequest"),
+            (original + "/amountUpdates", "lookup", done.adjust, "PaymentAmountUpdateRequest"),
+            (base + "/cancels", "neutralize", done.cancel_by_reference, "StandalonePaymentCancelRequest"),
+            (base + "/sessions", "authorize", self._sessions.create, "CreateCheckoutSessionRequest"),
+            (base + "/paymentMethods", "lookup", self._payment_methods, "PaymentMethodsRequest"),
+            (base + "/paymentMethods/balance", "lookup", balance, "BalanceCheckRequest"),
+            (base + "/orders", "lookup", self._orders.create, "CreateOrderRequest"),
+            (base + "/orders/cancel", "void", self._orders.cancel, "CancelOrderRequest"),
+            (base + "/paymentLinks", "lookup", self._links.create, "PaymentLinkRequest"),
+            (base + "/cardDetails", "lookup", card_details, "CardDetailsRequest"),
+            (base + "/storedPaymentMethods", "lookup", self._wallet.store, "StoredPaymentMethodRequest"),
         ]
         routes: list[BaseRoute] = [
-            Route(path, self._posted(operation, run), methods=["POST"]) for path, operation, run in posts
+            Route(path, self._posted(operation, run, structure), methods=["POST"])
+            for path, operation, run, structure in posts
         ]
-        return [*routes, Route(base + "/sessions/{id}", self._session, methods=["GET"])]
+        link, stored = base + "/paymentLinks/{original}", base + "/storedPaymentMethods"
+        return [
+            *routes,
+            Route(base + "/sessions/{id}", self._asked(self._session), methods=["GET"]),
+            Route(link, self._asked(self._link), methods=["GET"]),
+            Route(link, self._posted("lookup", self._links.expire, "UpdatePaymentLinkRequest"), methods=["PATCH"]),
+            Route(stored, self._asked(self._stored), methods=["GET"]),
+            Route(stored + "/{id}", self._asked(self._forget), methods=["DELETE"]),
+        ]
 
     @override
     def announce(self, payment: Payment, operation: str, now: float) -> None:
@@ -109,7 +142,7 @@ class AdyenPersonality(Personality):
     @override
     def broken(self) -> Said:
         body = {"status": 500, "errorCode": "000", "message": "Internal error", "errorType": "internal"}
-        return Said.json(500, {**body, "pspReference": new_psp()})
+        return speak(500, {**body, "pspReference": new_psp()})
 
     @override
     def inflate(self, body: Any) -> Any:
@@ -124,19 +157,20 @@ class AdyenPersonality(Personality):
         else:
             self._payments.capture_delayed(account, payload["psp"])
 
-    def _posted(self, operation: str, execute: Execute) -> Endpoint:
+    def _posted(self, operation: str, execute: Execute, structure: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             try:
                 account = authenticate(request, self.counter.keys)
                 order = await read_order(request, account)
+                refuse_unknown(structure, order.fields)
                 with self._alone(order):
                     key = order.key or None
                     response = await self.answer(account, operation, key, lambda: self._perform(order, execute))
                     if _is_slow(order):
                         await asyncio.sleep(self.counter.slow_seconds)
-                    return response
             except AdyenError as error:
-                return error.said().response()
+                response = error.said().response()
+            return _sent(request, response)
 
         return endpoint
 
@@ -156,13 +190,12 @@ class AdyenPersonality(Personality):
                 return self._keep(order, self.broken() if order.test_error == "IOEXCEPTION_RECEIVED" else said)
         except AdyenError as error:
             if not error.is_final:
-                return _echoing(order, error.said())
+                return error.said()
             with counter.transaction():
                 return self._keep(order, error.said())
 
     def _keep(self, order: Order, said: Said) -> Said:
         """The key alone finds an answer again: its body is not compared, its scope is the company account."""
-        said = _echoing(order, said)
         if order.key:
             self.counter.keep_answer(order.account, order.key, "", said)
         return said
@@ -172,20 +205,57 @@ class AdyenPersonality(Personality):
         """One request per key at a time; the others get 704."""
         mine = (order.account, order.key)
         if order.key and mine in self._in_progress:
-            raise AdyenError(422, "704", "request already processed or in progress")
+            raise in_progress()
         self._in_progress.add(mine)
         try:
             yield
         finally:
             self._in_progress.discard(mine)
 
-    async def _session(self, request: Request) -> Response:
+    def _asked(self, look: Look) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            try:
+                account = authenticate(request, self.counter.keys)
+                response = await self.answer(account, "lookup", None, lambda: look(account, request))
+            except AdyenError as error:
+                response = error.said().response()
+            return _sent(request, response)
+
+        return endpoint
+
+    def _session(self, account: str, request: Request) -> Said:
+        return self._sessions.ask(account, request.path_params["id"], request.query_params.get("sessionResult"))
+
+    def _link(self, account: str, request: Request) -> Said:
+        return self._links.ask(account, request.path_params["original"])
+
+    def _stored(self, account: str, request: Request) -> Said:
+        return self._wallet.show(account, *_whose(request))
+
+    def _forget(self, account: str, request: Request) -> Said:
+        with self.counter.transaction():
+            return self._wallet.forget(account, request.path_params["id"], *_whose(request))
+
+    def _payment_methods(self, order: Order) -> Said:
+        require_merchant(order)
+        shopper = order.fields.get("shopperReference")
+        if not isinstance(shopper, str):
+            return speak(200, _METHODS)
+        usable = {"supportedShopperInteractions": ["Ecommerce", "ContAuth"]}
+        stored = [{**card, **usable} for card in self._wallet.cards(order.account, shopper)]
+        return speak(200, {**_METHODS, "storedPaymentMethods": stored})
+
+    async def _elsewhere(self, request: Request) -> Response:
+        """No address of this API, or none for this method."""
         try:
-            account = authenticate(request, self.counter.keys)
-            asked = (account, request.path_params["id"], request.query_params.get("sessionResult"))
-            return await self.answer(account, "lookup", None, lambda: self._sessions.ask(*asked))
+            authenticate(request, self.counter.keys)
         except AdyenError as error:
-            return error.said().response()
+            return _sent(request, error.said().response())
+        known = any(route.matches(request.scope)[0] is not Match.NONE for route in self._known)
+        wrong = (
+            AdyenError(405, "000", "HTTP Status Response - Method Not Allowed", "security") if known else not_found()
+        )
+        return _sent(request, wrong.said().response())
 
     async def _download(self, request: Request) -> Response:
         try:
@@ -194,7 +264,7 @@ class AdyenPersonality(Personality):
             return error.said().response()
         day = day_of(request.path_params["name"])
         if day is None:
-            return AdyenError(404, "000", "HTTP Status Response - Not Found", "validation").said().response()
+            return not_found().said().response()
         lines = write_report(self.counter.storage, account, request.path_params["merchant"], day)
         return StreamingResponse(lines, media_type="text/csv")
 
@@ -206,20 +276,16 @@ class AdyenPersonality(Personality):
             return error.said().response()
 
 
-def _payment_methods(order: Order) -> Said:
-    require_merchant(order)
-    if "shopperReference" not in order.fields:
-        return Said.json(200, _METHODS)
-    stored = {**_STORED, "id": "tok_ok", "name": "VISA", "type": "scheme"}
-    usable = {"supportedShopperInteractions": ["Ecommerce", "ContAuth"]}
-    return Said.json(200, {**_METHODS, "storedPaymentMethods": [{**stored, **usable}]})
-
-
-def _echoing(order: Order, said: Said) -> Said:
+def _sent(request: Request, response: Response) -> Response:
     """With the header that says that the key was taken note of."""
-    if not order.key:
-        return said
-    return Said(said.status, said.body, {**said.headers, "idempotency-key": order.key}, said.media_type)
+    key = request.headers.get("idempotency-key", "")
+    if request.method == "POST" and 0 < len(key) <= LONGEST_KEY:
+        response.headers["idempotency-key"] = key
+    return response
+
+
+def _whose(request: Request) -> tuple[str | None, str | None]:
+    return request.query_params.get("merchantAccount"), request.query_params.get("shopperReference")
 
 
 def _is_slow(order: Order) -> bool:

@@ -41,16 +41,29 @@ class Instrument:
 
 
 def read_instrument(fields: Mapping[str, Any]) -> Instrument:
-    """``paymentMethod`` of a request, with what additionalData wants to see. Raises 422."""
+    """``paymentMethod`` of a request, with what additionalData wants to see; the amount has been read before.
+
+    Raises 422, and 500 905_1 for a method that the merchant account does not have.
+    """
     method = fields.get("paymentMethod")
     if not isinstance(method, dict):
-        raise AdyenError(422, "14_004", "Missing payment method details")
+        raise AdyenError(422, "14_006", "Required object 'paymentMethod' is not provided.")
     wanted = _wanted_refusal(fields, method)
     stored = method.get("storedPaymentMethodId") or method.get("recurringDetailReference")
     if method.get("type", "scheme") != "scheme":
-        raise AdyenError(422, "10_001", "The payment method type is not configured for this merchant account")
-    found = _stored(str(stored)) if stored is not None else _card(method)
-    return found if wanted is None else Instrument(_TO_TOKEN.get(wanted, "tok_declined"), found.brand, "1111", wanted)
+        raise unconfigured(str(method["type"]), fields["amount"]["currency"])
+    found = _stored(str(stored)) if stored is not None else read_card(method)
+    return (
+        found
+        if wanted is None
+        else Instrument(_TO_TOKEN.get(wanted, "tok_declined"), found.brand, found.last_four, wanted)
+    )
+
+
+def unconfigured(variant: str, currency: str) -> AdyenError:
+    """A payment method that the merchant account does not have."""
+    words = f"Could not find an acquirer account for the provided txvariant ({variant}), currency ({currency}), "
+    return AdyenError(500, "905_1", words + "and action (AUTH).", "configuration")
 
 
 def _stored(token: str) -> Instrument:
@@ -60,7 +73,14 @@ def _stored(token: str) -> Instrument:
     return Instrument(token, "visa", "1111", refusal)
 
 
-def _card(method: Mapping[str, Any]) -> Instrument:
+def brand_of(number: str) -> str | None:
+    """The brand of a test card, of which ``number`` may be the beginning; None for any other."""
+    plain = number.removeprefix(_TEST)
+    return next((brand for card, brand in {**_BRANDS, **_ENROLLED}.items() if card.startswith(plain)), None)
+
+
+def read_card(method: Mapping[str, Any]) -> Instrument:
+    """A card that is not stored. Raises 422."""
     number = _plain(method, "number", "encryptedCardNumber")
     if number is None:
         raise AdyenError(422, "14_004", "Missing payment method details")

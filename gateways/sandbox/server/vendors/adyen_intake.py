@@ -5,15 +5,24 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
 from gateways.sandbox.server.intake import ACCOUNT, MAX_AMOUNT
-from gateways.sandbox.server.vendors.adyen_word import AdyenError, Amount, invalid_merchant, unauthorized
+from gateways.sandbox.server.vendors.adyen_word import (
+    AdyenError,
+    Amount,
+    invalid_field,
+    invalid_merchant,
+    missing_field,
+    moment,
+    unauthorized,
+)
 
 _MAX_BODY_BYTES = 262_144
-_LONGEST_KEY = 64
+LONGEST_KEY = 64
 _LONGEST_REFERENCE = 80
 
 
@@ -33,9 +42,11 @@ class Order:
 
     @property
     def test_error(self) -> str:
-        """additionalData.requestedTestErrorResponseCode: a communication error that the merchant wants to see."""
+        """additionalData.RequestedTestErrorResponseCode: a communication error that the merchant wants to see."""
         given = self.fields.get("additionalData")
-        return str(given.get("requestedTestErrorResponseCode", "")) if isinstance(given, dict) else ""
+        names = ("RequestedTestErrorResponseCode", "requestedTestErrorResponseCode")
+        stated = [str(given[name]) for name in names if name in given] if isinstance(given, dict) else []
+        return stated[0] if stated else ""
 
 
 def authenticate(request: Request, keys: Mapping[str, str]) -> str:
@@ -66,8 +77,8 @@ def _password(header: str) -> str:
 async def read_order(request: Request, account: str) -> Order:
     """The body as a JSON object with its key. Raises `AdyenError`."""
     key = request.headers.get("idempotency-key", "")
-    if len(key) > _LONGEST_KEY:
-        raise AdyenError(422, "702", f"The Idempotency-Key has more than {_LONGEST_KEY} characters")
+    if len(key) > LONGEST_KEY:
+        raise AdyenError(422, "702", f"The Idempotency-Key has more than {LONGEST_KEY} characters")
     raw = b""
     async for chunk in request.stream():
         raw += chunk
@@ -75,6 +86,7 @@ async def read_order(request: Request, account: str) -> Order:
             raise AdyenError(400, "702", "The request is too large")
     try:
         fields = json.loads(raw or b"null")
+        json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()  # What comes back must be JSON in UTF-8.
     except (ValueError, RecursionError) as error:
         raise AdyenError(400, "702", "Unexpected input, expected: {") from error
     if not isinstance(fields, dict):
@@ -93,20 +105,24 @@ def read_amount(fields: Mapping[str, Any]) -> Amount:
     """``amount``. Raises 422 100, 137, 138."""
     given = fields.get("amount")
     if not isinstance(given, dict):
-        raise AdyenError(422, "100", "No amount specified")
+        raise AdyenError(422, "100", "Required object 'amount' is not provided.")
     value, currency = given.get("value"), given.get("currency")
     if type(value) is not int or not 1 <= value <= MAX_AMOUNT:
-        raise AdyenError(422, "137", "Invalid amount specified")
+        raise AdyenError(422, "137", "Field 'amount' is not valid.")
     if not isinstance(currency, str) or len(currency) != 3 or not currency.isalpha() or not currency.isupper():
         raise AdyenError(422, "138", "Unsupported currency specified")
     return Amount(currency, value)
 
 
 def read_reference(fields: Mapping[str, Any], *, required: bool) -> str:
-    """``reference``, at most 80 characters; empty if it may be left out. Raises 422 130."""
-    given = fields.get("reference", "")
-    if not isinstance(given, str) or len(given) > _LONGEST_REFERENCE or (required and not given):
-        raise AdyenError(422, "130", "Reference Missing" if not given else "Reference is too long")
+    """``reference``, at most 80 characters; empty if it may be left out. Raises 422 130, 192, 29_001."""
+    given = fields.get("reference") or ""
+    if not isinstance(given, str):
+        raise invalid_field("reference")
+    if required and not given:
+        raise missing_field("reference")
+    if len(given) > _LONGEST_REFERENCE:
+        raise AdyenError(422, "29_001", f"Field 'reference' may not exceed {_LONGEST_REFERENCE} characters.")
     return given
 
 
@@ -116,3 +132,15 @@ def read_return_url(fields: Mapping[str, Any]) -> str:
     if not isinstance(given, str) or not given:
         raise AdyenError(422, "14_030", "Return URL is missing.")
     return given
+
+
+def read_expiry(fields: Mapping[str, Any], now: float, seconds: float) -> float:
+    """``expiresAt``, else so many ``seconds`` from ``now``; Unix seconds. Raises 422 192."""
+    if fields.get("expiresAt") is None:
+        return now + seconds
+    try:
+        asked = datetime.fromisoformat(fields["expiresAt"]).timestamp()
+        moment(asked)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise invalid_field("expiresAt") from error
+    return asked

@@ -9,7 +9,15 @@ from gateways.sandbox.server.personality import Said
 from gateways.sandbox.server.refusal import Refusal
 from gateways.sandbox.server.vendors.adyen_intake import Order, read_amount, read_reference, require_merchant
 from gateways.sandbox.server.vendors.adyen_paper import Event, Paper, Papers
-from gateways.sandbox.server.vendors.adyen_word import AdyenError, Amount, new_psp, no_original
+from gateways.sandbox.server.vendors.adyen_word import (
+    AdyenError,
+    Amount,
+    invalid_field,
+    missing_field,
+    new_psp,
+    no_original,
+    speak,
+)
 
 _CODES = {"capture": "CAPTURE", "void": "CANCELLATION", "refund": "REFUND"}
 _FAILED_CODES = {"capture": "CAPTURE_FAILED", "refund": "REFUND_FAILED"}
@@ -19,6 +27,14 @@ _ALREADY_CAPTURED = "Transaction has already been captured"
 _ALREADY_CANCELLED = "Transaction has been cancelled"
 _MORE_THAN_THERE_IS = frozenset({"capture_exceeds_authorized", "refund_exceeds_captured"})
 _NOTHING_TO_CANCEL = "Payment could not be cancelled"
+_NOT_ADJUSTABLE = "Authorisation adjustment is not possible for this payment"
+_REFUND_REASONS = ("FRAUD", "CUSTOMER REQUEST", "RETURN", "DUPLICATE", "OTHER")
+_COMES_BACK = {
+    "capture": ("lineItems", "platformChargebackLogic", "splits", "subMerchants"),
+    "refund": ("capturePspReference", "lineItems", "merchantRefundReason", "splits", "store"),
+    "adjust": ("industryUsage", "lineItems", "splits"),
+}
+"""Fields of the request that its answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,8 @@ class Modifications:
 
     def refund(self, order: Order) -> Said:
         """``POST /payments/{psp}/refunds``. Raises `AdyenError`."""
+        if order.fields.get("merchantRefundReason", "OTHER") not in _REFUND_REASONS:
+            raise invalid_field("merchantRefundReason")
         return self._modify(order, "refund")
 
     def reverse(self, order: Order) -> Said:
@@ -63,16 +81,26 @@ class Modifications:
         self._papers.post(order.account, event, kind)
         return _received(order, paper, wanted)
 
+    def adjust(self, order: Order) -> Said:
+        """``POST /payments/{psp}/amountUpdates``: received, then refused, as no payment here is pre-authorised."""
+        paper, _ = self._original(order)
+        reference = read_reference(order.fields, required=False) or paper.reference
+        wanted = Modification(new_psp(), "adjust", reference, read_amount(order.fields), order.key)
+        self._papers.post(order.account, _event("AUTHORISATION_ADJUSTMENT", paper, wanted, _NOT_ADJUSTABLE), "adjust")
+        return _received(order, paper, wanted)
+
     def cancel_by_reference(self, order: Order) -> Said:
         """``POST /cancels``: releases what is not captured, whether or not its answer arrived. Raises `AdyenError`."""
         require_merchant(order)
         payment_reference = order.fields.get("paymentReference")
         if not isinstance(payment_reference, str) or not payment_reference:
-            raise AdyenError(422, "130", "Reference Missing")
+            raise missing_field("paymentReference")
         own_reference = read_reference(order.fields, required=False)
         psp = new_psp()
         stamp = Stamp(order.account, psp, order.key or psp, self._counter.clock())
-        found = self._cancellable(order, payment_reference)
+        papers = self._papers.of_reference(order.account, order.merchant, payment_reference)
+        found = self._cancellable(order.account, papers)
+        spoken_of = found[0] if found is not None else (papers[-1] if papers else None)
         about = Subject(payment_reference)
         if found is not None:
             about = Subject.of(self._counter.ledger.cancel(found[1], stamp))
@@ -83,20 +111,23 @@ class Modifications:
             psp,
             order.merchant,
             payment_reference,
-            found[0].amount if found is not None else Amount("EUR", 0),
+            Amount("EUR", 0) if spoken_of is None else spoken_of.amount,
             success=found is not None,
-            original=found[0].psp if found is not None else "",
+            original="" if spoken_of is None else spoken_of.psp,
             reason="" if found is not None else _NOTHING_TO_CANCEL,
-            brand=found[0].brand if found is not None else "",
+            brand="" if spoken_of is None else spoken_of.brand,
         )
         self._papers.post(order.account, event, "neutralize")
         body = {"merchantAccount": order.merchant, "paymentReference": payment_reference}
         own = {"reference": own_reference} if own_reference else {}
-        return Said.json(201, {**body, **own, "pspReference": psp, "status": "received"})
+        return speak(201, {**body, **own, "pspReference": psp, "status": "received"})
 
     def fail(self, account: str, psp: str) -> Said:
-        """A control of the sandbox, not of Adyen: a capture or refund that succeeded fails after all."""
-        document = self._counter.read(account, "modification", psp)
+        """A control of the sandbox, not of Adyen: a capture or refund that succeeded fails after all.
+
+        By its own pspReference, or by the payment's for the capture that came with the authorisation.
+        """
+        document = self._counter.read(account, "modification", psp) or self._captured_at_once(account, psp)
         paper = None if document is None else self._papers.find(account, document["original"])
         if document is None or paper is None or document["kind"] not in _FAILED_CODES:
             raise no_original()
@@ -107,11 +138,19 @@ class Modifications:
             self._counter.ledger.take_back(payment, kind, amount.value, stamp)
         except Refusal as refusal:
             raise AdyenError(422, "702", refusal.message) from refusal
+        psp = psp if psp != paper.psp else new_psp()
         self._counter.write(account, "modification", psp, {**document, "kind": "failed"})
         wanted = Modification(psp, kind, document["reference"], amount, "")
         event = _event(_FAILED_CODES[kind], paper, wanted, "", said=f"{kind.capitalize()} Failed")
         self._papers.post(account, event, kind)
-        return Said.json(200, {"eventCode": event.code, "pspReference": psp})
+        return speak(200, {"eventCode": event.code, "pspReference": psp})
+
+    def _captured_at_once(self, account: str, psp: str) -> dict[str, Any] | None:
+        paper = self._papers.find(account, psp)
+        payment = None if paper is None else self._counter.ledger.find(account, paper.ledger)
+        if payment is None or not payment.capture_now:
+            return None
+        return {"kind": "capture", "original": psp, "value": payment.kept, "reference": ""}
 
     def _modify(self, order: Order, kind: str) -> Said:
         paper, payment = self._original(order)
@@ -151,10 +190,10 @@ class Modifications:
             raise no_original()
         return paper, self._counter.ledger.find(order.account, paper.ledger)
 
-    def _cancellable(self, order: Order, payment_reference: str) -> tuple[Paper, Payment] | None:
-        """The newest payment of this reference that holds money or may still come to hold it."""
-        for paper in reversed(self._papers.of_reference(order.account, order.merchant, payment_reference)):
-            payment = self._counter.ledger.find(order.account, paper.ledger)
+    def _cancellable(self, account: str, papers: list[Paper]) -> tuple[Paper, Payment] | None:
+        """The newest of these payments that holds money or may still come to hold it."""
+        for paper in reversed(papers):
+            payment = self._counter.ledger.find(account, paper.ledger)
             if payment.status in UNDECIDED or (payment.held and not payment.captured):
                 return paper, payment
         return None
@@ -196,6 +235,5 @@ def _received(order: Order, paper: Paper, wanted: Modification) -> Said:
     body |= {"pspReference": wanted.psp, "status": "received"}
     if "amount" in order.fields and wanted.amount is not None:
         body["amount"] = wanted.amount.as_json()
-    if "merchantRefundReason" in order.fields:
-        body["merchantRefundReason"] = order.fields["merchantRefundReason"]
-    return Said.json(201, body)
+    names = _COMES_BACK.get(wanted.kind, ())
+    return speak(201, body | {name: order.fields[name] for name in names if name in order.fields})

@@ -1,7 +1,7 @@
 """Payments at the Adyen personality: ``/payments``, ``/payments/details`` and the page that 3D Secure redirects to."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -19,8 +19,10 @@ from gateways.sandbox.server.vendors.adyen_intake import (
     read_return_url,
     require_merchant,
 )
+from gateways.sandbox.server.vendors.adyen_order import Orders
 from gateways.sandbox.server.vendors.adyen_paper import Paper, Papers, refusal_of
-from gateways.sandbox.server.vendors.adyen_word import REASONS, AdyenError, Amount, new_psp, result_of
+from gateways.sandbox.server.vendors.adyen_wallet import Wallet
+from gateways.sandbox.server.vendors.adyen_word import REASONS, AdyenError, Amount, new_psp, result_of, speak
 
 _HOUR_SECONDS = 3600.0
 _LONGEST_DELAY_HOURS = 24 * 365
@@ -28,27 +30,53 @@ _LONGEST_DELAY_HOURS = 24 * 365
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """What is to be paid. ``delay_hours`` None: captured on request only; 0: at once."""
+    """What is to be paid. ``delay_hours`` None: captured on request only; 0: at once. ``order``: its pspReference."""
 
     merchant: str
     reference: str
     amount: Amount
     return_url: str
     delay_hours: int | None
+    order: str = ""
 
 
 class Payments:
     """Opens payments and gives them their result."""
 
-    def __init__(self, papers: Papers) -> None:
+    def __init__(self, papers: Papers, wallet: Wallet, orders: Orders) -> None:
         self._papers = papers
+        self._wallet = wallet
+        self._orders = orders
         self._counter = papers.counter
 
     def pay(self, order: Order) -> Said:
         """``POST /payments``. Raises `AdyenError`."""
         purchase = read_purchase(order)
-        paper, payment = self.open(order.account, purchase, read_instrument(order.fields), order.key)
-        return Said.json(200, self._body(order.account, paper, payment))
+        purchase = replace(purchase, order=self._orders.claim(order, purchase.amount))
+        instrument = read_instrument(order.fields)
+        paper, payment = self.open(order.account, purchase, instrument, order.key)
+        self._remember(order, paper, instrument)
+        return speak(200, self._body(order.account, paper, payment))
+
+    def _remember(self, order: Order, paper: Paper, instrument: Instrument) -> None:
+        """Whose card is to be stored once the payment is authorised."""
+        shopper = order.fields.get("shopperReference")
+        new = "storedPaymentMethodId" not in order.fields["paymentMethod"]
+        if new and order.fields.get("storePaymentMethod") is True and isinstance(shopper, str) and shopper:
+            kept = {"shopper": shopper, "instrument": asdict(instrument)}
+            self._counter.write(order.account, "to_store", paper.psp, kept)
+
+    def _stored(self, account: str, psp: str) -> dict[str, str]:
+        """What additionalData says of an authorised payment whose card has been stored with it."""
+        asked = self._counter.read(account, "to_store", psp)
+        if asked is None:
+            return {}
+        card = self._wallet.keep(account, asked["shopper"], Instrument(**asked["instrument"]))
+        return {
+            "tokenization.shopperReference": asked["shopper"],
+            "tokenization.storedPaymentMethodId": card["id"],
+            "tokenization.store.operationType": "created",
+        }
 
     def open(self, account: str, purchase: Purchase, instrument: Instrument, key: str) -> tuple[Paper, Payment]:
         """A new payment in the ledger, its paper, and its webhook if it is decided already."""
@@ -76,6 +104,8 @@ class Payments:
             return_url=purchase.return_url,
         )
         self._papers.keep(account, paper)
+        if purchase.order:
+            self._orders.join(account, purchase.order, psp)
         if purchase.delay_hours:
             self._counter.later(account, "capture", {"psp": psp}, seconds=purchase.delay_hours * _HOUR_SECONDS)
         self.tell(paper, payment)
@@ -89,6 +119,7 @@ class Payments:
         self._papers.authorised(payment.account, paper, reason=reason)
         if payment.captured:
             self._papers.settled(payment.account, paper.merchant)
+        self._orders.heard(payment.account, paper.psp)
 
     def details(self, order: Order) -> Said:
         """``POST /payments/details`` with what the shopper brought back. Raises `AdyenError`."""
@@ -103,7 +134,7 @@ class Payments:
         if payment.status is Status.REQUIRES_ACTION:
             stamp = Stamp(order.account, paper.psp, payment.idempotency_key, self._counter.clock())
             payment = self._counter.ledger.decide(payment, stamp, approve=result["approve"])
-        return Said.json(200, self._body(order.account, paper, payment))
+        return speak(200, self._body(order.account, paper, payment))
 
     def capture_delayed(self, account: str, psp: str) -> None:
         """The capture that captureDelayHours put off: what is still held."""
@@ -122,6 +153,8 @@ class Payments:
             "pspReference": paper.psp,
             "merchantReference": paper.reference,
         }
+        if order := self._orders.belongs_to(account, paper.psp):
+            body["order"] = self._orders.shown(account, order)
         match payment.status:
             case Status.REQUIRES_ACTION:
                 return body | {"resultCode": "RedirectShopper", "action": self._redirect(account, paper)}
@@ -138,6 +171,7 @@ class Payments:
                 return body | {"resultCode": "Cancelled", "refusalReason": REASONS["15"], "refusalReasonCode": "15"}
             case _:
                 method = {"brand": paper.brand, "type": "scheme"}
+                body["additionalData"] |= self._stored(account, paper.psp)
                 return body | {"resultCode": "Authorised", "amount": paper.amount.as_json(), "paymentMethod": method}
 
     def _redirect(self, account: str, paper: Paper) -> dict[str, str]:
@@ -182,11 +216,11 @@ def read_purchase(order: Order) -> Purchase:
         reference=read_reference(order.fields, required=True),
         amount=read_amount(order.fields),
         return_url=read_return_url(order.fields),
-        delay_hours=_delay_hours(order.fields),
+        delay_hours=delay_hours(order.fields),
     )
 
 
-def _delay_hours(fields: dict[str, Any]) -> int | None:
+def delay_hours(fields: dict[str, Any]) -> int | None:
     """When it is captured; this merchant account captures at once unless the request says otherwise."""
     additional = fields.get("additionalData")
     if isinstance(additional, dict) and str(additional.get("manualCapture", "")).lower() == "true":

@@ -3,7 +3,6 @@
 import base64
 import json
 import secrets
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from gateways.sandbox.server.payment import Payment, Status
 from gateways.sandbox.server.personality import Said
 from gateways.sandbox.server.vendors.adyen_instrument import Instrument
-from gateways.sandbox.server.vendors.adyen_intake import Order
+from gateways.sandbox.server.vendors.adyen_intake import Order, read_expiry
 from gateways.sandbox.server.vendors.adyen_paper import Paper, Papers
 from gateways.sandbox.server.vendors.adyen_payment import (
     Payments,
@@ -21,11 +20,17 @@ from gateways.sandbox.server.vendors.adyen_payment import (
     read_purchase,
     send_back,
 )
-from gateways.sandbox.server.vendors.adyen_word import AdyenError, Amount, result_of
+from gateways.sandbox.server.vendors.adyen_word import (
+    Amount,
+    invalid_field,
+    missing_field,
+    moment,
+    result_of,
+    speak,
+)
 
 _LASTS_SECONDS = 3600
 _CHOICES = {"pay": Instrument("tok_ok", "visa", "1111"), "decline": Instrument("tok_declined", "visa", "1111", "2")}
-_ECHOED = ("countryCode", "shopperReference", "shopperLocale", "shopperEmail", "channel", "captureDelayHours")
 
 
 class Sessions:
@@ -39,10 +44,10 @@ class Sessions:
         """``POST /sessions``. Raises `AdyenError`."""
         purchase = read_purchase(order)
         session_id = f"CS{secrets.token_hex(8).upper()}"
-        expires = self._counter.clock() + _LASTS_SECONDS
+        expires = read_expiry(order.fields, self._counter.clock(), _LASTS_SECONDS)
         mode = order.fields.get("mode", "embedded")
-        if mode not in {"embedded", "hosted"}:
-            raise AdyenError(422, "702", "mode must be embedded or hosted")
+        if mode not in ("embedded", "hosted"):
+            raise invalid_field("mode")
         document = {
             "merchant": purchase.merchant,
             "reference": purchase.reference,
@@ -55,9 +60,9 @@ class Sessions:
         self._counter.write(order.account, "session", session_id, document)
         token = base64.b64encode(json.dumps({"session": session_id}).encode()).decode()
         body: dict[str, Any] = {
-            **{name: order.fields[name] for name in _ECHOED if name in order.fields},
+            **order.fields,
             "amount": purchase.amount.as_json(),
-            "expiresAt": datetime.fromtimestamp(expires, UTC).isoformat(timespec="seconds"),
+            "expiresAt": moment(expires),
             "id": session_id,
             "merchantAccount": purchase.merchant,
             "mode": mode,
@@ -67,20 +72,20 @@ class Sessions:
         }
         if mode == "hosted":
             body["url"] = f"{self._counter.public_url}/adyen/{order.account}/checkoutshopper/hosted/{session_id}"
-        return Said.json(201, body)
+        return speak(201, body)
 
     def ask(self, account: str, session_id: str, session_result: str | None) -> Said:
         """``GET /sessions/{id}?sessionResult=``. Raises `AdyenError`."""
         document = self._counter.read(account, "session", session_id)
-        if document is None or not session_result:
-            raise AdyenError(422, "702", "The session or its sessionResult is not valid")
-        if document["status"] != "active" and session_result != document.get("result"):
-            raise AdyenError(422, "702", "The session or its sessionResult is not valid")
+        if not session_result:
+            raise missing_field("sessionResult")
+        if document is None or (document["status"] != "active" and session_result != document.get("result")):
+            raise invalid_field("sessionId")
         status = document["status"]
         if status == "active" and self._counter.clock() > document["expires"]:
             status = "expired"
         body: dict[str, Any] = {"id": session_id, "reference": document["reference"], "status": status}
-        return Said.json(200, body | ({"payments": [document["payment"]]} if status == "completed" else {}))
+        return speak(200, body | ({"payments": [document["payment"]]} if status == "completed" else {}))
 
     def show(self, account: str, session_id: str) -> Response:
         """The hosted page."""

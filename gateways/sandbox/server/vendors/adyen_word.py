@@ -2,12 +2,16 @@
 
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from gateways.sandbox.server.personality import Said
 
 _ALPHABET = string.ascii_uppercase + string.digits
+_MEDIA_TYPE = "application/json;charset=UTF-8"
+_NAMELESS = frozenset({400, 401, 404, 405})
+"""HTTP statuses whose errors have no pspReference in their body."""
 
 REASONS = {
     "0": "Unknown",
@@ -102,7 +106,7 @@ class AdyenError(Exception):
     @property
     def is_final(self) -> bool:
         """Whether this answer is what the key has from now on."""
-        return not self.transient and self.kind != "security" and self.code != "704"
+        return not self.transient and self.kind != "security"
 
     def said(self) -> Said:
         """As it is sent."""
@@ -112,9 +116,15 @@ class AdyenError(Exception):
             "message": self.message,
             "errorType": self.kind,
         }
-        if self.status not in {400, 401}:
+        if self.status not in _NAMELESS and self.code != "704":
             body["pspReference"] = new_psp()
-        return Said.json(self.status, body, **({"Transient_Error": "true"} if self.transient else {}))
+        return speak(self.status, body, **({"Transient_Error": "true"} if self.transient else {}))
+
+
+def speak(status: int, body: dict[str, Any], **headers: str) -> Said:
+    """Adyen's JSON. A pspReference is in the headers of every answer: the body's, else one of the request itself."""
+    said = Said.json(status, body, pspReference=body.get("pspReference") or new_psp(), **headers)
+    return replace(said, headers={**said.headers, "content-type": _MEDIA_TYPE})
 
 
 def new_psp() -> str:
@@ -122,9 +132,34 @@ def new_psp() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(16))
 
 
+def moment(at: float) -> str:
+    """Unix seconds as ISO 8601 in UTC. Raises ``ValueError`` for a year that has not four digits."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def unauthorized() -> AdyenError:
     """The API key is missing or wrong."""
     return AdyenError(401, "000", "HTTP Status Response - Unauthorized", "security")
+
+
+def not_found() -> AdyenError:
+    """There is nothing at this address."""
+    return AdyenError(404, "000", "HTTP Status Response - Not Found", "security")
+
+
+def in_progress() -> AdyenError:
+    """Another request with this key is being processed; with the same key its answer can be had later."""
+    return AdyenError(422, "704", "request already processed or in progress", transient=True)
+
+
+def missing_field(name: str) -> AdyenError:
+    """A field that the request must have."""
+    return AdyenError(422, "130" if name == "reference" else "158", f"Required field '{name}' is not provided.")
+
+
+def invalid_field(name: str) -> AdyenError:
+    """A field with a value that it cannot have."""
+    return AdyenError(422, "192", f"Field '{name}' is not valid.")
 
 
 def invalid_merchant() -> AdyenError:

@@ -2,8 +2,8 @@
 
 Below ``/nice/{account}``, with Basic keys or a Bearer token: ``/v1/access-token``, ``/v1/subscribe/regist``,
 ``/v1/subscribe/{bid}/payments``, ``/v1/subscribe/{bid}/expire``, ``/v1/payments/{tid}`` (approve, look up),
-``/v1/payments/find/{orderId}``, ``/v1/payments/{tid}/cancel``, ``/v1/payments/netcancel``, ``/v1/settlements``.
-Open, for customers: the window and the deposit page (`nice_window`).
+``/v1/payments/find/{orderId}``, ``/v1/payments/{tid}/cancel``, ``/v1/payments/netcancel``,
+``/v1/check-amount/{tid}``, ``/v1/settlements``. Open, for customers: the window and the deposit page (`nice_window`).
 
 There is no idempotency: an order id is paid once, an order id of a cancel is used once. Where the manual is silent
 the sandbox does this: a net cancel also stops a payment that comes after it; a failed payment is found with its own
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from typing_extensions import override
 
 from gateways.sandbox.server.ledger import Charge, Stamp, Subject
@@ -30,6 +30,7 @@ from gateways.sandbox.server.vendors import nice_intake as intake
 from gateways.sandbox.server.vendors.nice_book import Book
 from gateways.sandbox.server.vendors.nice_paper import (
     KOREA,
+    PAY_METHODS,
     Credential,
     NiceRefusal,
     a_new_order,
@@ -44,6 +45,7 @@ from gateways.sandbox.server.vendors.nice_window import Window
 _NET_CANCEL_SECONDS = 3600
 _CARD_MINIMUM = 1_000
 _INSTALMENTS_FROM = 50_000
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Handler = Callable[[str, Request, Credential, dict[str, Any]], Said]
 
@@ -62,7 +64,7 @@ class NicePersonality(Personality):
     @override
     def routes(self) -> list[BaseRoute]:
         start = "/nice/{account}/v1"
-        return [
+        known: list[BaseRoute] = [
             Route(f"{start}/access-token", self._api("lookup", self._registry.token), methods=["POST"]),
             Route(f"{start}/subscribe/regist", self._api("lookup", self._registry.register), methods=["POST"]),
             Route(f"{start}/subscribe/{{bid}}/expire", self._api("lookup", self._registry.expire), methods=["POST"]),
@@ -72,9 +74,18 @@ class NicePersonality(Personality):
             Route(f"{start}/payments/{{tid}}/cancel", self._api("refund", self._cancel), methods=["POST"]),
             Route(f"{start}/payments/{{tid}}", self._api("authorize", self._approve), methods=["POST"]),
             Route(f"{start}/payments/{{tid}}", self._api("lookup", self._show), methods=["GET"]),
+            Route(f"{start}/check-amount/{{tid}}", self._api("lookup", self._registry.check_amount), methods=["POST"]),
             Route(f"{start}/settlements", self._api("lookup", self._registry.settlements), methods=["GET"]),
             *self._window.routes(),
         ]
+
+        async def nowhere(request: Request) -> Response:
+            """An address that NICE does not have, or not for this method."""
+            if any(route.matches(request.scope)[0] is Match.PARTIAL for route in known):
+                return NiceRefusal("U308", status=405).said.response()
+            return NiceRefusal("U320", status=404).said.response()
+
+        return [*known, Route("/nice/{account}/{rest:path}", nowhere, methods=_METHODS)]
 
     @override
     def announce(self, payment: Payment, operation: str, now: float) -> None:
@@ -85,8 +96,9 @@ class NicePersonality(Personality):
         if operation == "authorize" and status in {"paid", "failed"}:
             order["paidAt" if status == "paid" else "failedAt"] = stamp_of(now)
             self._book.put(payment.account, order)
-        issued = operation == "authorize" and status == "ready" and order["vbank"] is not None
-        if not issued and status != "paid" and operation != "refund":
+        waits = order["vbank"] is not None and not payment.captured
+        told = {"authorize": "ready", "neutralize": "cancelled"}.get(operation) == status and waits
+        if not told and operation != "refund" and (operation, status) != ("authorize", "paid"):
             return
         newest = order["cancels"][-1]["tid"] if order["cancels"] else None
         body = json.dumps(paper(order, payment, secret, now, cancelled_tid=newest), ensure_ascii=False)
@@ -114,7 +126,7 @@ class NicePersonality(Personality):
 
     @override
     def broken(self) -> Said:
-        return NiceRefusal("9002", status=500).said
+        return NiceRefusal("9002", "java.lang.RuntimeException", status=500).said
 
     @override
     def inflate(self, body: Any) -> Any:
@@ -153,6 +165,8 @@ class NicePersonality(Personality):
 
             stated = fields.get("orderId")
             response = await self.answer(account, operation, stated if isinstance(stated, str) else None, execute)
+            charset = fields.get("returnCharSet", request.query_params.get("returnCharSet"))
+            response = intake.encoded(response, charset)
             if request.path_params.get("bid") == SLOW_TOKEN:
                 await asyncio.sleep(self.counter.slow_seconds)
             return response
@@ -166,8 +180,10 @@ class NicePersonality(Personality):
         quota, shop_pays = fields.get("cardQuota"), fields.get("useShopInterest")
         if quota is None or shop_pays is None:
             raise NiceRefusal("U100", "cardQuota" if quota is None else "useShopInterest")
-        if not str(quota).isdecimal() or shop_pays is not False:
-            raise NiceRefusal("P012", "cardQuota, useShopInterest")
+        if not str(quota).isdecimal():
+            raise NiceRefusal("P010", "cardQuota", quota)
+        if shop_pays is not False:
+            raise NiceRefusal("P012", "useShopInterest", shop_pays, "false")
         intake.check_seal(fields, order_id, bid, secret=credential.secret)
         instrument = self._registry.instrument(account, bid)
         order = self._again(account, order_id, amount, instrument)
@@ -191,7 +207,7 @@ class NicePersonality(Personality):
         if self._again(account, session["orderId"], amount, None) is not None:
             raise AssertionError("an order id is used again only with a billing id")
         now = self.counter.clock()
-        order = a_new_order(session, tid, session["method"], now)
+        order = a_new_order(session, tid, PAY_METHODS[session["method"]], now)
         if session["method"] == "vbank":
             order["vbank"] = self._window.virtual_account(account, session, now)
         self._charge(account, order, amount, session["instrument"])
@@ -235,11 +251,13 @@ class NicePersonality(Personality):
             raise NiceRefusal("U112")
         stamp = self._stamp(account, order_id)
         if payment.status in UNDECIDED and order["vbank"] is not None:
-            return self._said(account, self._close(account, order, payment, stamp, reason), credential)
-        amount = fields.get("cancelAmt", payment.kept)
+            return self._said(
+                account, self._close(account, order, payment, stamp, reason), credential, cancelled_tid=tid
+            )
+        stated = intake.whole(fields, "cancelAmt")
+        amount = payment.kept if stated is None else stated
         if code := _not_cancellable(payment, amount):
-            stated = amount if type(amount) is int and amount > 0 else 0
-            self.counter.ledger.note(Subject.of(payment), "refund", stated, stamp, status="refused")
+            self.counter.ledger.note(Subject.of(payment), "refund", max(amount, 0), stamp, status="refused")
             return NiceRefusal(code).said
         if order["vbank"] is not None:
             for name, most in (("refundAccount", 16), ("refundBankCode", 3), ("refundHolder", 10 * 3)):
@@ -296,7 +314,9 @@ class NicePersonality(Personality):
         return self._said(account, order, credential)
 
     def _show(self, account: str, request: Request, credential: Credential, _fields: dict[str, Any]) -> Said:
-        order = self._book.by_tid(account, request.path_params["tid"])
+        tid = request.path_params["tid"]
+        intake.check_seal(dict(request.query_params), tid, secret=credential.secret)
+        order = self._book.by_tid(account, tid)
         if order is None:
             raise NiceRefusal("A118")
         return self._said(account, order, credential)
@@ -314,14 +334,12 @@ class NicePersonality(Personality):
         return self.counter.stamp(account, f"{key}-{secrets.token_hex(4)}")
 
 
-def _not_cancellable(payment: Payment, amount: Any) -> str | None:
+def _not_cancellable(payment: Payment, amount: int) -> str | None:
     """Why nothing of this amount can be given back; None: it can."""
     if payment.status in {Status.CANCELLED, Status.REFUNDED}:
         return "2013"
     if payment.kept == 0:
         return "2014"
-    if type(amount) is not int:
-        return "P010"
     if amount <= 0:
         return "2010"
     return "2032" if amount > payment.kept else None

@@ -9,6 +9,7 @@ from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors.nice_paper import KOREA, Credential, NiceRefusal
 
 _METHOD_CODES = {"card": "01", "bank": "02", "vbank": "03", "cellphone": "05"}
+"""Within a tid; all others are easy pays."""
 
 
 class Book:
@@ -34,7 +35,7 @@ class Book:
         """Thirty characters: merchant, method, time, and four that tell apart what happens in one second."""
         moment = datetime.fromtimestamp(now, KOREA).strftime("%y%m%d%H%M%S")
         while True:
-            tid = f"nicsandbxm{_METHOD_CODES.get(method, '99')}01{moment}{secrets.token_hex(2).upper()}"
+            tid = f"nicsandbxm{_METHOD_CODES.get(method, '16')}01{moment}{secrets.token_hex(2).upper()}"
             if self._counter.read(account, "tid", tid) is None:
                 self._counter.write(account, "tid", tid, {"orderId": None})
                 return tid

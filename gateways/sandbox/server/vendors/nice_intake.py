@@ -3,15 +3,18 @@
 import base64
 import hmac
 import json
+import re
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from gateways.sandbox.server.intake import ACCOUNT, MAX_BODY_BYTES
 from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors.nice_paper import Credential, NiceRefusal, seal
 
 _MAX_AMOUNT = 10**12 - 1
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
 TOKEN_SECONDS = 1800
 
 
@@ -64,19 +67,27 @@ def text(fields: dict[str, Any], name: str, most: int) -> str:
     if value is None or value == "":
         raise NiceRefusal("U100", name)
     if not isinstance(value, str) or any("\ud800" <= character <= "\udfff" for character in value):
-        raise NiceRefusal("U131", name)
+        raise NiceRefusal("U131")
     if len(value.encode()) > most:
-        raise NiceRefusal("P009", name)
+        raise NiceRefusal("P009", name, value, most)
+    return value
+
+
+def whole(fields: dict[str, Any], name: str) -> int | None:
+    """Whole won, also as a string: NICE's own samples send the form's text on. Raises `NiceRefusal`."""
+    value = fields.get(name)
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    if value is not None and type(value) is not int:
+        raise NiceRefusal("P010", name, value)
     return value
 
 
 def amount(fields: dict[str, Any], name: str = "amount") -> int:
     """Whole won that must be there. Raises `NiceRefusal`."""
-    value = fields.get(name)
+    value = whole(fields, name)
     if value is None:
         raise NiceRefusal("U100", name)
-    if type(value) is not int:
-        raise NiceRefusal("P010", name)
     if not 1 <= value <= _MAX_AMOUNT:
         raise NiceRefusal("U127")
     return value
@@ -90,3 +101,11 @@ def check_seal(fields: dict[str, Any], *parts: str | int, secret: str) -> None:
     expected = seal(*parts, text(fields, "ediDate", 40), secret)
     if not isinstance(given, str) or not given.isascii() or not hmac.compare_digest(given, expected):
         raise NiceRefusal("U312")
+
+
+def encoded(response: Response, charset: object) -> Response:
+    """The answer in the ``returnCharSet`` that was asked for; what EUC-KR does not have becomes a question mark."""
+    if not isinstance(charset, str) or charset.lower() != "euc-kr" or not response.body:
+        return response
+    raw = bytes(response.body).decode().encode("euc-kr", "replace")
+    return Response(raw, response.status_code, media_type="application/json;charset=euc-kr")

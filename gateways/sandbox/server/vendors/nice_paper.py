@@ -14,6 +14,18 @@ SUCCESS = "0000"
 NEVER = "0"
 """What NICE writes for a point in time that has not come."""
 
+PAY_METHODS: Mapping[str, str] = {
+    **{name: name for name in ("card", "bank", "vbank", "cellphone", "payco", "ssgpay", "kakaopay")},
+    "directCard": "card",
+    "cardAndEasyPay": "card",
+    "naverpayCard": "naverpay",
+    "kakaopayCard": "kakaopay",
+    "kakaopayMoney": "kakaopay",
+    "samsungpayCard": "samsungpay",
+}
+"""The window's ``method`` -> ``payMethod`` of a payment."""
+_WITHOUT_CARD = frozenset({"bank", "vbank", "cellphone"})
+
 MESSAGES = {
     SUCCESS: "정상 처리되었습니다.",
     "2010": "취소 요청금액 0원 이하",
@@ -23,16 +35,16 @@ MESSAGES = {
     "2020": "망상 취소 허용시간 초과",
     "2032": "취소금액이 취소가능금액보다 큼",
     "3041": "금액 오류(1000원 미만 신용카드 승인 불가)",
-    "9002": "Try-Catch-Exception",
+    "9002": 'Try-Catch-Exception:"{}"',
     "A118": "조회 결과데이터 없음",
     "A123": "거래금액 불일치(인증된 금액과 승인요청 금액 불일치)",
     "A246": "비정상 과다접속으로 인한 오류입니다",
     "I002": "사용자가 결제를 취소하였습니다",
-    "P009": "파라미터가 최대길이 보다 큰값 입니다.",
-    "P010": "파라미터가 숫자형식이 아닙니다.",
-    "P012": "파라미터는 정해진 값만 허용 합니다.",
+    "P009": "파라미터 {}:{} 길이가 최대길이{} 보다 큰값 입니다.",
+    "P010": "파라미터 {}[{}]가 숫자형식이 아닙니다.",
+    "P012": "파라미터 {}[{}]는 {} 값만 허용 합니다.",
     "P037": "5만원 미만인 경우 할부 지정이 불가 합니다.",
-    "U100": "필수입력항목이 누락되었습니다.",
+    "U100": "{} 필수입력항목이 누락되었습니다.",
     "U112": "이미 사용된 OrderId 입니다.",
     "U114": "이미 사용된 TID 입니다.",
     "U115": "삭제 처리된 BID 입니다.",
@@ -42,9 +54,11 @@ MESSAGES = {
     "U131": "허용된 Data형식이 아닙니다.",
     "U304": "BASIC AUTHENTICATION 실패",
     "U305": "BEARER AUTHENTICATION 실패",
+    "U308": "Method Not Allowed.",
     "U309": "발급되지 않은 BID 입니다.",
     "U312": "SIGN DATA 검증에 실패하였습니다.",
     "U313": "상점 MID가 유효하지 않습니다.",
+    "U320": "페이지를 찾을 수 없습니다.",
     "U504": "결제에 실패하였습니다.(망취소 처리)",
 }
 _FAILURES = {
@@ -52,17 +66,17 @@ _FAILURES = {
     "lost_card": ("3095", "카드사 실패 응답(분실·도난 카드)"),
     "insufficient_funds": ("3095", "카드사 실패 응답(한도초과)"),
     "invalid_token": ("U309", MESSAGES["U309"]),
-    "authentication_failed": ("U311", "인증이 취소되었거나 실패하였습니다."),
+    "authentication_failed": ("U311", "인증이 취소되었거나 실패하였습니다. 다시 시도하여 주십시요."),
 }
 """The sandbox's decline -> NICE's result. NICE has one code for what an issuer says, and the issuer's words."""
 
 
 class NiceRefusal(Exception):
-    """A result that is not a payment. ``status``: of HTTP."""
+    """A result that is not a payment. ``about``: what the code's message names. ``status``: of HTTP."""
 
-    def __init__(self, code: str, about: str = "", *, status: int = 200) -> None:
+    def __init__(self, code: str, *about: object, status: int = 200) -> None:
         super().__init__(code)
-        self.said = Said.json(status, {"resultCode": code, "resultMsg": f"{about} {MESSAGES[code]}".strip()})
+        self.said = Said.json(status, {"resultCode": code, "resultMsg": MESSAGES[code].format(*about)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +162,7 @@ def paper(
         "mallUserId": order["mallUserId"],
         "issuedCashReceipt": False,
         "coupon": None,
-        "card": _card(order["cardQuota"]) if order["payMethod"] == "card" else None,
+        "card": _card(order["cardQuota"]) if order["payMethod"] not in _WITHOUT_CARD else None,
         "bank": {"bankCode": "088", "bankName": "신한은행"} if order["payMethod"] == "bank" else None,
         "vbank": order["vbank"],
         "cancels": [_cancel(one) for one in order["cancels"]] or None,
@@ -170,7 +184,7 @@ def _card(quota: int) -> dict[str, Any]:
     return {
         "cardCode": "04",
         "cardName": "삼성",
-        "cardNum": "12341234****1234",
+        "cardNum": "123412******1234",
         "cardQuota": quota,
         "isInterestFree": False,
         "cardType": "credit",

@@ -11,10 +11,24 @@ from gateways.sandbox.server.personality import Counter, Said
 from gateways.sandbox.server.storage import iso
 from gateways.sandbox.server.vendors import nice_intake as intake
 from gateways.sandbox.server.vendors.nice_book import Book
-from gateways.sandbox.server.vendors.nice_paper import KOREA, MESSAGES, SUCCESS, Credential, NiceRefusal, stamp_of
+from gateways.sandbox.server.vendors.nice_paper import (
+    KOREA,
+    MESSAGES,
+    SUCCESS,
+    Credential,
+    NiceRefusal,
+    seal,
+    stamp_of,
+)
 
 _ENCRYPTED = re.compile(r"([0-9a-f]{32}){1,16}", re.IGNORECASE)
 _GOOD = {"resultCode": SUCCESS, "resultMsg": MESSAGES[SUCCESS]}
+_CAPITALS = {
+    **{name: name[0].upper() + name[1:] for name in ("resultCode", "resultMsg", "authDate", "cardCode", "cardName")},
+    "tid": "TID",
+    "orderId": "OrderID",
+    "bid": "BID",
+}
 _SETTLED = """
 SELECT * FROM ledger
 WHERE account = ? AND at >= ? AND at < ? AND status = 'succeeded' AND operation IN ('capture', 'refund')
@@ -40,22 +54,47 @@ class Registry:
             known = {"until": held["until"], "client": credential.client, "secret": credential.secret}
             self._counter.write(account, "token", held["token"], known)
         until, at = stamp_of(held["until"]), stamp_of(now)
-        answer = {"accessToken": held["token"], "tokenType": "Bearer", "expireAt": until, "now": at}
+        answer = {"accessToken": held["token"], "tokenType": "Bearer", "expireAt": until, "expiredAt": until, "now": at}
         return Said.json(200, {**_GOOD, **answer})
 
+    def check_amount(self, account: str, request: Request, credential: Credential, fields: dict[str, Any]) -> Said:
+        """``POST /v1/check-amount/{tid}``: whether a payment is about the amount that the shop believes."""
+        tid, amount = request.path_params["tid"], intake.amount(fields)
+        intake.check_seal(fields, tid, amount, secret=credential.secret)
+        order, session = self._book.by_tid(account, tid), self._counter.read(account, "session", tid)
+        if order is not None:
+            stated = self._book.payment(account, order).amount
+        elif session is not None:
+            stated = session["amount"]
+        else:
+            raise NiceRefusal("A118")
+        written = stamp_of(self._counter.clock())
+        sealed = {"ediDate": written, "signature": seal(tid, written, credential.secret)}
+        return Said.json(200, {**_GOOD, **sealed, "isValid": amount == stated, "tid": tid})
+
     def register(self, account: str, _request: Request, credential: Credential, fields: dict[str, Any]) -> Said:
-        """``POST /v1/subscribe/regist``: a billing id. Like NICE's own sandbox it does not look into the card."""
+        """``POST /v1/subscribe/regist``: a billing id. Like NICE's own sandbox it does not look into the card.
+
+        The manual's table and NICE's samples have these names; its example and its OpenAPI file have capitals. So
+        they are said both ways, as is the end of a token.
+        """
         order_id, encrypted = intake.text(fields, "orderId", 64), intake.text(fields, "encData", 512)
         intake.check_seal(fields, order_id, secret=credential.secret)
         if _ENCRYPTED.fullmatch(encrypted) is None:
-            raise NiceRefusal("U131", "encData")
+            raise NiceRefusal("U131")
         now = self._counter.clock()
         tid = self._book.new_tid(account, "card", now)
         bid = f"BIKY{tid[:10]}{tid[14:]}"
         self._counter.write(account, "bid", bid, {"expired": False})
-        card = {"cardCode": "04", "cardName": "삼성"}
-        answer = {"tid": tid, "orderId": order_id, "bid": bid, "authDate": stamp_of(now), **card}
-        return Said.json(200, {**_GOOD, **answer})
+        card = {"cardCode": "04", "cardName": "[삼성]"}
+        answer = {
+            "resultCode": SUCCESS,
+            "resultMsg": "빌키가 정상적으로 생성되었습니다.",
+            "tid": tid,
+            "orderId": order_id,
+        }
+        answer |= {"bid": bid, "authDate": stamp_of(now), **card}
+        return Said.json(200, answer | {_CAPITALS[name]: value for name, value in answer.items()})
 
     def expire(self, account: str, request: Request, credential: Credential, fields: dict[str, Any]) -> Said:
         """``POST /v1/subscribe/{bid}/expire``: the billing id pays no more."""
@@ -127,5 +166,5 @@ def _day(given: str | None) -> datetime:
 
 def _number(given: str | None) -> int:
     if given is None or re.fullmatch(r"[1-9][0-9]{0,5}", given) is None:
-        raise NiceRefusal("P010", "page, size")
+        raise NiceRefusal("P010", "page, size", given)
     return int(given)

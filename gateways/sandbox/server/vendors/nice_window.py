@@ -20,13 +20,12 @@ from gateways.sandbox.server.intake import ACCOUNT
 from gateways.sandbox.server.payment import UNDECIDED
 from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors.nice_book import Book
-from gateways.sandbox.server.vendors.nice_paper import MESSAGES, seal, stamp_of
+from gateways.sandbox.server.vendors.nice_paper import MESSAGES, PAY_METHODS, seal, stamp_of
 
 _MAX_FORM_BYTES = 20_000
 _KEPT = ("clientId", "method", "orderId", "amount", "goodsName", "returnUrl")
 _MORE = ("mallReserved", "mallUserId", "buyerName", "buyerTel", "buyerEmail", "cardQuota", "vbankHolder")
 _HOURS = "vbankValidHours"
-_METHODS = frozenset({"card", "bank", "vbank"})
 _INSTRUMENTS = ("tok_ok", "tok_declined", "tok_lost", "tok_insufficient", "tok_pending")
 _DECISIONS = ("Approve", "Cancel")
 _WAITS = "tok_3ds"
@@ -124,7 +123,7 @@ class Window:
         with self._counter.transaction():
             if not self._counter.claim(account):
                 raise _NotThis(403, "This account speaks as another vendor.")
-            tid = self._book.new_tid(account, fields["method"], self._counter.clock())
+            tid = self._book.new_tid(account, PAY_METHODS[fields["method"]], self._counter.clock())
             agreed = {"amount": int(fields["amount"]), "instrument": instrument}
             lasting = {_HOURS: int(hours) if hours.isdecimal() and 0 < int(hours[:5]) < 9999 else _DEFAULT_HOURS}
             self._counter.write(account, "session", tid, {**fields, **agreed, **lasting})
@@ -181,8 +180,8 @@ def _window_fields(given: Mapping[str, str]) -> dict[str, str]:
     target = urlsplit(given["returnUrl"])
     if target.scheme not in {"http", "https"} or not target.hostname:
         raise _NotThis(400, "returnUrl must be an address of the web.")
-    if given["method"] not in _METHODS:
-        raise _NotThis(400, f"The sandbox's window knows {', '.join(sorted(_METHODS))}.")
+    if given["method"] not in PAY_METHODS:
+        raise _NotThis(400, f"The window knows {', '.join(sorted(PAY_METHODS))}.")
     if not (given["amount"].isascii() and given["amount"].isdecimal() and 0 < int(given["amount"][:13]) < 10**12):
         raise _NotThis(400, "amount must be whole won.")
     if given["method"] == "vbank" and not given.get("vbankHolder"):

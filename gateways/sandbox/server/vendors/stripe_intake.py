@@ -5,49 +5,22 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gateways.sandbox.server.vendors.stripe_words import (
+    CURRENCIES,
+    KNOWN,
+    MAX_AMOUNT,
+    METHOD_TYPES,
+    MINIMUMS,
+    NESTED,
+    money,
+    one_of,
+)
+
 _PART = re.compile(r"\[([^\]]*)\]")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\]]*\])*)")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_MAX_AMOUNT = 99_999_999
-_MINIMUMS = {"usd": 50, "eur": 50, "sgd": 50, "jpy": 50, "gbp": 30}
-_CURRENCY = re.compile(r"[a-z]{3}")
 _MAX_METADATA = (50, 40, 500)
-
-_CREATE = (
-    "amount currency allowed_payment_method_types amount_details application_fee_amount automatic_payment_methods "
-    "capture_method confirm confirmation_method confirmation_token customer customer_account description "
-    "error_on_requires_action excluded_payment_method_types expand hooks mandate mandate_data metadata off_session "
-    "on_behalf_of payment_details payment_method payment_method_configuration payment_method_data "
-    "payment_method_options payment_method_types radar_options receipt_email return_url setup_future_usage shipping "
-    "statement_descriptor statement_descriptor_suffix transfer_data transfer_group use_stripe_sdk"
-)
-KNOWN: dict[str, frozenset[str]] = {
-    name: frozenset(fields.split())
-    for name, fields in {
-        "create": _CREATE,
-        "confirm": (
-            "amount_details amount_to_confirm capture_method client_secret confirmation_token error_on_requires_action "
-            "excluded_payment_method_types expand hooks mandate mandate_data off_session payment_details "
-            "payment_method payment_method_data payment_method_options payment_method_types radar_options "
-            "receipt_email return_url setup_future_usage shipping use_stripe_sdk"
-        ),
-        "capture": (
-            "amount_details amount_to_capture application_fee_amount expand final_capture hooks metadata "
-            "payment_details statement_descriptor statement_descriptor_suffix transfer_data"
-        ),
-        "cancel": "cancellation_reason expand",
-        "refund": (
-            "amount charge currency customer expand instructions_email metadata origin payment_intent reason "
-            "refund_application_fee reverse_transfer"
-        ),
-        "payment_method": "allow_redisplay billing_details card customer expand metadata payment_method type",
-        "retrieve": "client_secret expand",
-        "list_refunds": "charge created ending_before expand limit payment_intent starting_after",
-        "list_balance": "created currency ending_before expand limit payout source starting_after type",
-        "search": "expand limit page query",
-    }.items()
-}
-"""The documented parameters of each endpoint; another one is refused."""
+_MAX_PAGE = 100
 
 
 class Complaint(Exception):
@@ -71,49 +44,76 @@ def parse(text: str) -> dict[str, Any]:
         if match is None:
             raise Complaint(400, f"Invalid hash: {name[:60]}", param=name[:60])
         _put(tree, [match[1], *_PART.findall(match[2])], value, name)
-    return {name: _listed(value) for name, value in tree.items()}
+    return {name: value if name == "metadata" else _listed(value) for name, value in tree.items()}
 
 
 def check_known(params: Mapping[str, Any], endpoint: str) -> None:
     """Raises `Complaint` ``parameter_unknown``."""
-    if unknown := sorted(set(params) - KNOWN[endpoint]):
-        message = f"Received unknown parameter: {unknown[0][:60]}"
+    unknown = sorted(set(params) - KNOWN[endpoint])
+    for name in sorted(NESTED.keys() & params.keys()):
+        given = params[name]
+        unknown += [
+            f"{name}[{inner}]"
+            for inner in sorted(given if isinstance(given, dict) else {})
+            if inner not in NESTED[name]
+        ]
+    if unknown:
+        plural = "s" if len(unknown) > 1 else ""
+        message = f"Received unknown parameter{plural}: {', '.join(unknown)[:200]}"
         raise Complaint(400, message, code="parameter_unknown", param=unknown[0][:60])
 
 
 def amount(params: Mapping[str, Any], name: str, currency: str | None = None) -> int | None:
     """A positive integer of the smallest unit, or None. With a ``currency``, within its limits."""
-    value = params.get(name)
-    if value is None:
+    if params.get(name) is None:
         return None
-    if not isinstance(value, str) or _INTEGER.fullmatch(value) is None:
-        raise Complaint(400, f"Invalid integer: {value}", code="parameter_invalid_integer", param=name)
-    found = int(value)
-    if found < 1:
-        message = "This value must be greater than or equal to 1."
-        raise Complaint(400, message, code="parameter_invalid_integer", param=name)
+    found = _whole(required(params, name), name)
     if currency is None:
         return found
-    if found > _MAX_AMOUNT:
-        raise Complaint(400, f"Amount must be no more than {_MAX_AMOUNT}.", code="amount_too_large", param=name)
-    least = _MINIMUMS.get(currency, 1)
+    if found > MAX_AMOUNT:
+        message = f"Amount must be no more than {money(MAX_AMOUNT, currency)}"
+        raise Complaint(400, message, code="amount_too_large", param=name)
+    least = MINIMUMS.get(currency, 1)
     if found < least:
-        raise Complaint(400, f"Amount must be at least {least} {currency}", code="amount_too_small", param=name)
+        message = f"Amount must be at least {money(least, currency)} {currency}"
+        raise Complaint(400, message, code="amount_too_small", param=name)
     return found
 
 
 def currency(params: Mapping[str, Any]) -> str:
-    """Three letters, in lower case."""
+    """One of the currencies that Stripe takes, in lower case."""
     value = str(required(params, "currency")).lower()
-    if _CURRENCY.fullmatch(value) is None:
-        raise Complaint(400, f"Invalid currency: {value[:20]}.", param="currency")
+    if value not in CURRENCIES:
+        message = f"Invalid currency: {value[:20]}. Stripe currently supports these currencies: {', '.join(CURRENCIES)}"
+        raise Complaint(400, message, param="currency")
     return value
+
+
+def method_types(params: Mapping[str, Any]) -> list[str] | None:
+    """``payment_method_types``, or None."""
+    found = words(params, "payment_method_types")
+    for one in found:
+        if one not in METHOD_TYPES:
+            message = (
+                f'The payment method type "{one[:40]}" is invalid. Please ensure the provided type is activated in '
+                "your dashboard (https://dashboard.stripe.com/account/payments/settings) and your account is enabled "
+                "for any preview features that you are trying to use."
+            )
+            raise Complaint(400, message, param="payment_method_types")
+    return found or None
 
 
 def required(params: Mapping[str, Any], name: str) -> Any:
     """A parameter that must be there."""
-    if params.get(name) in (None, ""):
+    if params.get(name) is None:
         raise Complaint(400, f"Missing required param: {name}.", code="parameter_missing", param=name)
+    if params[name] == "":
+        message = (
+            f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a parameter; "
+            f"however '{name}' cannot be unset. You should remove '{name}' from your request or supply a non-empty "
+            "value."
+        )
+        raise Complaint(400, message, code="parameter_invalid_empty", param=name)
     return params[name]
 
 
@@ -139,20 +139,42 @@ def choice(params: Mapping[str, Any], name: str, allowed: tuple[str, ...], defau
     """One of the ``allowed`` words."""
     value = text(params, name)
     if value is not None and value not in allowed:
-        raise Complaint(400, f"Invalid {name}: must be one of {', '.join(allowed)}", param=name)
+        raise Complaint(400, f"Invalid {name}: must be one of {one_of(allowed)}", param=name)
     return value or default
 
 
-def metadata(params: Mapping[str, Any]) -> dict[str, str]:
-    """Up to 50 keys of 40 characters with values of 500."""
-    found = params.get("metadata") or {}
+def metadata(params: Mapping[str, Any], before: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What ``metadata`` makes of what was there ``before``: an empty value takes a key away, an empty text all."""
+    given = params.get("metadata", {})
+    if given == "":
+        return {}
+    if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
+        raise Complaint(400, "Invalid object", param="metadata")
     most, longest_key, longest_value = _MAX_METADATA
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise Complaint(400, "Invalid hash", param="metadata")
-    if len(found) > most or any(len(k) > longest_key or len(v) > longest_value for k, v in found.items()):
-        message = f"Metadata has at most {most} keys of {longest_key} characters with values of {longest_value}."
-        raise Complaint(400, message, param="metadata")
-    return {key: value for key, value in found.items() if value}
+    for key, value in given.items():
+        if len(key) > longest_key:
+            raise Complaint(400, _too_long("keys", longest_key, key), param="metadata")
+        if len(value) > longest_value:
+            raise Complaint(400, _too_long("values", longest_value, value), param="metadata")
+    found = {key: value for key, value in {**(before or {}), **given}.items() if value}
+    if len(found) > most:
+        raise Complaint(400, f"Metadata can have up to {most} keys, but you passed in {len(found)}.", param="metadata")
+    return found
+
+
+def shipping(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """``shipping`` with all its fields, or None."""
+    given = params.get("shipping")
+    if not isinstance(given, dict):
+        return None
+    shown = {name: given.get(name) for name in sorted(NESTED["shipping"])}
+    return {**shown, "address": address(given)}
+
+
+def address(params: Mapping[str, Any]) -> dict[str, Any]:
+    """``address`` with all its fields."""
+    given = params.get("address")
+    return {name: given.get(name) if isinstance(given, dict) else None for name in sorted(NESTED["address"])}
 
 
 def words(params: Mapping[str, Any], name: str) -> list[str]:
@@ -165,10 +187,36 @@ def words(params: Mapping[str, Any], name: str) -> list[str]:
 
 def limit(params: Mapping[str, Any]) -> int:
     """The size of a page: 1 to 100, usually 10."""
-    value = params.get("limit", "10")
-    if not isinstance(value, str) or _INTEGER.fullmatch(value) is None or not 1 <= int(value) <= 100:
-        raise Complaint(400, f"Invalid limit: {value}", code="parameter_invalid_integer", param="limit")
+    found = _whole(params.get("limit", "10"), "limit")
+    if found > _MAX_PAGE:
+        message = f"This value must be less than or equal to {_MAX_PAGE}."
+        raise Complaint(400, message, code="parameter_invalid_integer", param="limit")
+    return found
+
+
+def cursors(params: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """``starting_after`` and ``ending_before``, of which only one may be given."""
+    after, before = text(params, "starting_after"), text(params, "ending_before")
+    if after is not None and before is not None:
+        raise Complaint(400, "You cannot parameterize both starting_after and ending_before.")
+    return after, before
+
+
+def _whole(value: Any, name: str) -> int:
+    """An integer of at least 1."""
+    if not isinstance(value, str) or _INTEGER.fullmatch(value) is None:
+        raise Complaint(400, f"Invalid integer: {str(value)[:60]}", code="parameter_invalid_integer", param=name)
+    if int(value) < 1:
+        message = "This value must be greater than or equal to 1."
+        raise Complaint(400, message, code="parameter_invalid_integer", param=name)
     return int(value)
+
+
+def _too_long(what: str, most: int, given: str) -> str:
+    return (
+        f"Metadata {what} can have up to {most} characters, but you passed in a {what[:-1]} that is {len(given)} "
+        f"characters. Invalid {what[:-1]}: {given[:80]}"
+    )
 
 
 def _put(tree: dict[str, Any], path: list[str], value: str, name: str) -> None:

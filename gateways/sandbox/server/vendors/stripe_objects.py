@@ -7,12 +7,24 @@ from typing import Any
 API_VERSION = "2026-10-28.endive"
 _AUTHORIZATION_SECONDS = 7 * 24 * 3600
 _SETTLING_SECONDS = 2 * 24 * 3600
+_DISPLAY_BRANDS = {"amex": "american_express", "diners": "diners_club"}
+_ID_SHAPES = {
+    **dict.fromkeys(("pi", "ch", "re", "txn", "evt"), ("3", 24)),
+    "pm": ("1", 24),
+    "cus": ("", 14),
+    "req": ("", 14),
+}
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def new_id(prefix: str) -> str:
-    """A new object id, such as ``pi_3...``."""
-    return prefix + "_" + "".join(secrets.choice(_ALPHABET) for _ in range(24))
+    """A new object id, such as ``pi_3...``, as long as Stripe's own of this kind."""
+    first, length = _ID_SHAPES.get(prefix, ("", 24))
+    return f"{prefix}_{first}{_letters(length - len(first))}"
+
+
+def _letters(count: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(count))
 
 
 def billing_details() -> dict[str, Any]:
@@ -21,25 +33,25 @@ def billing_details() -> dict[str, Any]:
     return {"address": dict.fromkeys(names), "email": None, "name": None, "phone": None, "tax_id": None}
 
 
-def payment_method(last4: str, metadata: dict[str, str], now: float) -> dict[str, Any]:
-    """A Visa card that ends in ``last4``."""
+def payment_method(card: dict[str, Any], chosen: dict[str, Any], now: float) -> dict[str, Any]:
+    """A card; ``card``: its brand, funding, last4 and expiry. ``chosen``: what the request said of other fields."""
     return {
         "id": new_id("pm"),
         "object": "payment_method",
         "allow_redisplay": "unspecified",
         "billing_details": billing_details(),
         "card": {
-            "brand": "visa",
+            "brand": card["brand"],
             "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "unchecked"},
             "country": "US",
-            "display_brand": "visa",
-            "exp_month": 12,
-            "exp_year": 2034,
-            "fingerprint": _fingerprint(last4),
-            "funding": "credit",
+            "display_brand": _DISPLAY_BRANDS.get(card["brand"], card["brand"]),
+            "exp_month": card["exp_month"],
+            "exp_year": card["exp_year"],
+            "fingerprint": _fingerprint(card["brand"] + card["last4"]),
+            "funding": card["funding"],
             "generated_from": None,
-            "last4": last4,
-            "networks": {"available": ["visa"], "preferred": None},
+            "last4": card["last4"],
+            "networks": {"available": [card["brand"]], "preferred": None},
             "regulated_status": "unregulated",
             "three_d_secure_usage": {"supported": True},
             "wallet": None,
@@ -48,10 +60,58 @@ def payment_method(last4: str, metadata: dict[str, str], now: float) -> dict[str
         "customer": None,
         "customer_account": None,
         "livemode": False,
-        "metadata": metadata,
+        "metadata": {},
         "radar_options": {},
         "type": "card",
+        **chosen,
     }
+
+
+def customer(chosen: dict[str, Any], now: float) -> dict[str, Any]:
+    """A customer; ``chosen``: what the request said of its fields."""
+    return {
+        "id": new_id("cus"),
+        "object": "customer",
+        "address": None,
+        "balance": 0,
+        "created": int(now),
+        "currency": None,
+        "customer_account": None,
+        "default_source": None,
+        "delinquent": False,
+        "description": None,
+        "discount": None,
+        "email": None,
+        "invoice_prefix": _letters(8).upper(),
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": False,
+        "metadata": {},
+        "name": None,
+        "next_invoice_sequence": 1,
+        "phone": None,
+        "preferred_locales": [],
+        "shipping": None,
+        "tax_exempt": "none",
+        "test_clock": None,
+        **chosen,
+    }
+
+
+def balance(sums: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """The account's balance; ``sums``: currency -> what is available and what is pending."""
+
+    def shown(which: int) -> list[dict[str, Any]]:
+        return [
+            {"amount": both[which], "currency": currency, "source_types": {"card": both[which]}}
+            for currency, both in sorted(sums.items())
+        ]
+
+    return {"object": "balance", "available": shown(0), "livemode": False, "pending": shown(1)}
 
 
 def payment_intent(amount: int, currency: str, chosen: dict[str, Any], now: float) -> dict[str, Any]:
@@ -60,6 +120,7 @@ def payment_intent(amount: int, currency: str, chosen: dict[str, Any], now: floa
     return {
         "id": intent_id,
         "object": "payment_intent",
+        "allowed_payment_method_types": None,
         "amount": amount,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
@@ -70,7 +131,7 @@ def payment_intent(amount: int, currency: str, chosen: dict[str, Any], now: floa
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": "automatic_async",
-        "client_secret": f"{intent_id}_secret_{secrets.token_hex(12)}",
+        "client_secret": f"{intent_id}_secret_{_letters(25)}",
         "confirmation_method": "automatic",
         "created": int(now),
         "currency": currency,
@@ -96,6 +157,7 @@ def payment_intent(amount: int, currency: str, chosen: dict[str, Any], now: floa
             }
         },
         "payment_method_types": ["card"],
+        "payment_record": None,
         "processing": None,
         "receipt_email": None,
         "review": None,
@@ -124,7 +186,7 @@ def charge(intent: dict[str, Any], method: dict[str, Any], now: float) -> dict[s
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": None,
-        "billing_details": billing_details(),
+        "billing_details": method["billing_details"],
         "calculated_statement_descriptor": "OPMS SANDBOX",
         "captured": False,
         "created": int(now),
@@ -145,19 +207,19 @@ def charge(intent: dict[str, Any], method: dict[str, Any], now: float) -> dict[s
         "payment_method": method["id"],
         "payment_method_details": {"card": _card_details(intent, card, now), "type": "card"},
         "radar_options": {},
-        "receipt_email": None,
+        "receipt_email": intent["receipt_email"],
         "receipt_number": None,
         "receipt_url": None,
         "refunded": False,
         "review": None,
-        "shipping": None,
+        "shipping": intent["shipping"],
         "source": None,
         "source_transfer": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
+        "statement_descriptor": intent["statement_descriptor"],
+        "statement_descriptor_suffix": intent["statement_descriptor_suffix"],
         "status": "pending",
         "transfer_data": None,
-        "transfer_group": None,
+        "transfer_group": intent["transfer_group"],
     }
 
 
@@ -168,7 +230,7 @@ def outcome(error: dict[str, Any] | None) -> dict[str, Any]:
         "network_advice_code": None,
         "network_decline_code": None if error is None else error.get("network_decline_code"),
         "network_status": "approved_by_network" if error is None else "declined_by_network",
-        "reason": None if error is None else error.get("decline_code"),
+        "reason": None if error is None else error.get("decline_code", error["code"]),
         "risk_level": "normal",
         "risk_score": 7,
         "seller_message": "Payment complete." if error is None else "The bank declined the payment.",
@@ -205,8 +267,11 @@ def refund(
     }
 
 
-def balance_transaction(source: dict[str, Any], amount: int, now: float) -> dict[str, Any]:
-    """What a charge or a refund moved in the merchant's balance; ``amount`` is signed, the sandbox takes no fee."""
+def balance_transaction(source: dict[str, Any], amount: int, kind: str, now: float) -> dict[str, Any]:
+    """What moved in the merchant's balance; ``amount`` is signed, the sandbox takes no fee.
+
+    ``kind``: ``charge``, ``refund``, or ``refund_failure``, which Stripe reports under the category of the same name.
+    """
     return {
         "id": new_id("txn"),
         "object": "balance_transaction",
@@ -215,20 +280,20 @@ def balance_transaction(source: dict[str, Any], amount: int, now: float) -> dict
         "balance_type": "payments",
         "created": int(now),
         "currency": source["currency"],
-        "description": None,
+        "description": source.get("description"),
         "exchange_rate": None,
         "fee": 0,
         "fee_details": [],
         "net": amount,
-        "reporting_category": source["object"],
+        "reporting_category": kind,
         "source": source["id"],
         "status": "pending",
-        "type": source["object"],
+        "type": kind,
     }
 
 
-def event(kind: str, about: dict[str, Any], key: str | None, now: float) -> dict[str, Any]:
-    """An event as it is posted to a webhook endpoint."""
+def event(kind: str, about: dict[str, Any], cause: dict[str, Any], now: float) -> dict[str, Any]:
+    """An event as it is posted to a webhook endpoint; ``cause``: id and idempotency_key of the request, or null."""
     return {
         "id": new_id("evt"),
         "object": "event",
@@ -237,7 +302,7 @@ def event(kind: str, about: dict[str, Any], key: str | None, now: float) -> dict
         "data": {"object": about},
         "livemode": False,
         "pending_webhooks": 1,
-        "request": {"id": new_id("req"), "idempotency_key": key},
+        "request": cause,
         "type": kind,
     }
 
@@ -255,12 +320,13 @@ def _card_details(intent: dict[str, Any], card: dict[str, Any], now: float) -> d
         "amount_authorized": intent["amount"],
         "authorization_code": None,
         **({"capture_before": int(now) + _AUTHORIZATION_SECONDS} if manual else {}),
+        "electronic_commerce_indicator": None,
         "extended_authorization": {"status": "disabled"},
         "incremental_authorization": {"status": "unavailable"},
         "installments": None,
         "mandate": None,
         "multicapture": {"status": "unavailable"},
-        "network": "visa",
+        "network": card["brand"],
         "network_token": {"used": False},
         "network_transaction_id": None,
         "overcapture": {"maximum_amount_capturable": intent["amount"], "status": "unavailable"},

@@ -1,15 +1,21 @@
 """Where the Stripe personality keeps its objects: by id, by PaymentIntent, by metadata; lists, search, ``expand``."""
 
-import re
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_objects as objects
+from gateways.sandbox.server.vendors import stripe_search as searching
 from gateways.sandbox.server.vendors.stripe_instrument import Instrument
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
+from gateways.sandbox.server.vendors.stripe_words import EXPANDABLE
 
 Json = dict[str, Any]
+Filter = Callable[[Json], bool]
 
 _KIND_OF = {
     "pi": "payment_intent",
@@ -17,16 +23,13 @@ _KIND_OF = {
     "re": "refund",
     "txn": "balance_transaction",
     "pm": "payment_method",
+    "cus": "customer",
 }
-_EXPANDABLE = frozenset(
-    {"latest_charge", "payment_method", "payment_intent", "charge", "balance_transaction", "source"}
-)
+_SPELT = {"payment_method": "PaymentMethod"}
 _MOST_LEVELS = 4
-_CLAUSE = re.compile(
-    r"\s*(?:metadata\[(['\"])(?P<name>[^'\"]+)\1\]|(?P<field>[a-z_]+))\s*:\s*(['\"]?)(?P<value>[^'\"]*)\4\s*"
-)
-_SEARCHED = frozenset({"status", "currency", "amount", "customer"})
+_NOTHING: frozenset[str] = frozenset()
 _DEFAULT_LAG_SECONDS = 0.05
+_ROWS = "SELECT rowid FROM documents WHERE vendor=? AND account=? AND kind=?"
 
 
 class Shelf:
@@ -34,6 +37,11 @@ class Shelf:
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
+
+    def is_open(self, account: str) -> bool:
+        """Whether the account speaks as Stripe already."""
+        query = "SELECT 1 FROM personalities WHERE account=? AND vendor=?"
+        return self._counter.storage.connection.execute(query, (account, self._counter.vendor)).fetchone() is not None
 
     def put(self, account: str, *things: Json) -> None:
         """Keep objects under their ids."""
@@ -44,7 +52,7 @@ class Shelf:
         """An object by its id. Raises `Complaint` ``resource_missing``: 404 for a path, 400 for a ``param``."""
         found = self._counter.read(account, kind, thing_id or "")
         if found is None:
-            message = f"No such {kind}: '{(thing_id or '')[:60]}'"
+            message = f"No such {_SPELT.get(kind, kind)}: '{(thing_id or '')[:60]}'"
             status = 404 if param is None else 400
             raise Complaint(status, message, code="resource_missing", param=param or _path_param(kind))
         return found
@@ -54,17 +62,22 @@ class Shelf:
         for name, value in intent["metadata"].items():
             key = f"{name}:{value}"
             ids = (self._counter.read(account, "metadata", key) or {"ids": []})["ids"]
-            self._counter.write(account, "metadata", key, {"ids": [*ids, intent["id"]]})
+            if intent["id"] not in ids:
+                self._counter.write(account, "metadata", key, {"ids": [*ids, intent["id"]]})
         self._counter.write(account, "seen", intent["id"], {"at": self._counter.clock()})
 
-    def expect_payment(self, account: str, merchant_ref: str, intent_id: str, return_url: str | None) -> None:
-        """The ledger's payment with this reference will be this PaymentIntent's."""
-        self._counter.write(account, "payer", merchant_ref, {"intent": intent_id})
-        self._counter.write(account, "return_url", intent_id, {"url": return_url})
+    def expect_payment(self, account: str, merchant_ref: str, intent_id: str, *, alone: bool) -> None:
+        """The ledger's payment with this reference will be this PaymentIntent's. ``alone``: nobody can be asked."""
+        self._counter.write(account, "payer", merchant_ref, {"intent": intent_id, "alone": alone})
 
-    def intent_of_payment(self, account: str, merchant_ref: str) -> str:
-        """Which PaymentIntent the ledger's payment belongs to."""
-        return str((self._counter.read(account, "payer", merchant_ref) or {})["intent"])
+    def intent_of_payment(self, account: str, merchant_ref: str) -> tuple[str, bool]:
+        """Which PaymentIntent the ledger's payment belongs to, and whether its customer can be asked."""
+        found = self._counter.read(account, "payer", merchant_ref) or {}
+        return str(found["intent"]), bool(found.get("alone"))
+
+    def send_back_to(self, account: str, intent_id: str, return_url: str | None) -> None:
+        """Where the customer of a PaymentIntent goes back to."""
+        self._counter.write(account, "return_url", intent_id, {"url": return_url})
 
     def link_payment(self, account: str, intent_id: str, reference: str) -> None:
         """The ledger's payment of a PaymentIntent."""
@@ -81,8 +94,7 @@ class Shelf:
 
     def remember_instrument(self, account: str, method_id: str, instrument: Instrument) -> None:
         """What a payment method will do."""
-        kept = {"token": instrument.token, "last4": instrument.last4, "refunds": instrument.refunds}
-        self._counter.write(account, "instrument", method_id, kept)
+        self._counter.write(account, "instrument", method_id, asdict(instrument))
 
     def instrument_of(self, account: str, method_id: str) -> Instrument:
         """What a payment method will do."""
@@ -93,53 +105,75 @@ class Shelf:
         ids = self._refund_ids(account, charge_id)
         self._counter.write(account, "refunds", charge_id, {"ids": [*ids, refund_id]})
 
-    def list_refunds(self, account: str, params: Json) -> Json:
-        """``GET /v1/refunds``, the newest first."""
+    def refunds_of(self, account: str, charge_id: str) -> list[Json]:
+        """A charge's refunds, the newest first."""
+        return [self.take(account, one, "refund") for one in self._refund_ids(account, charge_id)][::-1]
+
+    def newest(self, account: str, kind: str, *, than: str | None = None) -> Iterator[Json]:
+        """Objects of a kind, the newest first; ``than``: only those made before that one."""
+        given = [self._counter.vendor, account, kind]
+        if than is None:
+            return self._bodies(f"{_ROWS} ORDER BY rowid DESC", given)
+        return self._bodies(f"{_ROWS} AND rowid < ({_ROWS} AND key=?) ORDER BY rowid DESC", [*given, *given, than])
+
+    def newer(self, account: str, kind: str, than: str) -> Iterator[Json]:
+        """Objects of a kind that were made after ``than``, the oldest first."""
+        given = [self._counter.vendor, account, kind]
+        return self._bodies(f"{_ROWS} AND rowid > ({_ROWS} AND key=?) ORDER BY rowid", [*given, *given, than])
+
+    def page(self, account: str, kind: str, params: Json, url: str, fits: Filter) -> Json:
+        """A page of the objects of a kind that fit, the newest first; ``created`` is a time or ``gt gte lt lte``."""
+        limit, within = intake.limit(params), _created_within(params)
+        after, before = intake.cursors(params)
+        for name, cursor in (("starting_after", after), ("ending_before", before)):
+            if cursor is not None:
+                self.take(account, cursor, kind, param=name)
+        there = self.newest(account, kind, than=after) if before is None else self.newer(account, kind, before)
+        fitting = (one for one in there if not one.get("deleted") and within(one) and fits(one))
+        found = list(islice(fitting, limit + 1))
+        shown = found[:limit]
+        return objects.page(shown if before is None else shown[::-1], url, has_more=len(found) > limit)
+
+    def list_refunds(self, account: str, params: Json, url: str) -> Json:
+        """``GET /v1/refunds``; those of a payment or charge are found without reading the others."""
         intent_id, charge_id = intake.text(params, "payment_intent"), intake.text(params, "charge")
         if intent_id is not None:
             charge_id = self.take(account, intent_id, "payment_intent", param="payment_intent")["latest_charge"]
-        if intent_id is None and charge_id is None:
-            found = self._counter.every(account, "refund")
+        elif charge_id is None:
+            return self.page(account, "refund", params, url, lambda _: True)
         else:
-            ids = self._refund_ids(account, charge_id or "")
-            found = [self.take(account, one, "refund") for one in ids]
-        return _page(found, params, "/v1/refunds")
+            self.take(account, charge_id, "charge", param="charge")
+        within, limit = _created_within(params), intake.limit(params)
+        there = [one for one in self.refunds_of(account, charge_id or "") if within(one)]
+        ids = [one["id"] for one in there]
+        after, before = intake.cursors(params)
+        for name, cursor in (("starting_after", after), ("ending_before", before)):
+            if cursor is not None and cursor not in ids:
+                raise Complaint(400, f"No such refund: '{cursor[:60]}'", code="resource_missing", param=name)
+        if before is not None:
+            newer = there[: ids.index(before)]
+            return objects.page(newer[-limit:], url, has_more=len(newer) > limit)
+        older = there if after is None else there[ids.index(after) + 1 :]
+        return objects.page(older[:limit], url, has_more=len(older) > limit)
 
-    def list_balance(self, account: str, params: Json) -> Json:
-        """``GET /v1/balance_transactions``, the newest first; ``created`` is a time or ``gt gte lt lte``."""
-        found = [one for one in self._counter.every(account, "balance_transaction") if _created_within(one, params)]
-        for name in ("type", "currency", "source"):
-            if (wanted := intake.text(params, name)) is not None:
-                found = [one for one in found if one[name] == wanted]
-        if intake.text(params, "payout") is not None:
-            found = []  # the sandbox pays nothing out
-        return _page(found, params, "/v1/balance_transactions")
-
-    def search(self, account: str, params: Json) -> Json:
-        """``GET /v1/payment_intents/search``: clauses joined by AND. What is younger than the lag is not there yet."""
-        clauses = [_clause(part) for part in str(intake.required(params, "query")).split(" AND ")]
-        candidates: list[Json] | None = None
-        for name, value in [clause[1:] for clause in clauses if clause[0] == "metadata"]:
-            ids = (self._counter.read(account, "metadata", f"{name}:{value}") or {"ids": []})["ids"]
-            known = {one["id"] for one in candidates} if candidates is not None else None
-            candidates = [self.take(account, one, "payment_intent") for one in ids if known is None or one in known]
-        if candidates is None:
-            candidates = self._counter.every(account, "payment_intent")
-        for kind, name, value in clauses:
-            if kind == "field":
-                candidates = [one for one in candidates if str(one[name]) == value]
+    def search(self, account: str, kind: str, params: Json, url: str) -> Json:
+        """What a query finds, the newest first. What is younger than the lag is not there yet."""
+        query = searching.parse(str(intake.required(params, "query")), kind)
+        limit, page = intake.limit(params), intake.text(params, "page")
+        if page is not None and self._counter.read(account, kind, page) is None:
+            raise Complaint(400, "Invalid `page` parameter.", param="page")
+        exact = query.exact_metadata() if kind == "payment_intent" else None
+        candidates = self.newest(account, kind, than=page) if exact is None else self._indexed(account, exact, page)
         settled = self._counter.clock() - self._lag(account)
-        seen = [
-            one for one in candidates if (self._counter.read(account, "seen", one["id"]) or {"at": 0})["at"] <= settled
-        ]
-        limit = intake.limit(params)
-        newest = seen[::-1]
+        fitting = (one for one in candidates if not one.get("deleted") and query.fits(one))
+        found = list(islice((one for one in fitting if self._seen_at(account, one) <= settled), limit + 1))
+        more = len(found) > limit
         return {
             "object": "search_result",
-            "data": newest[:limit],
-            "has_more": len(newest) > limit,
-            "next_page": None,
-            "url": "/v1/payment_intents/search",
+            "data": found[:limit],
+            "has_more": more,
+            "next_page": found[limit - 1]["id"] if more else None,
+            "url": url,
         }
 
     def set_lag(self, account: str, seconds: float) -> None:
@@ -161,65 +195,56 @@ class Shelf:
             for one in thing["data"]:
                 self._expand(account, one, rest)
             return
-        if name == "refunds" and thing.get("object") == "charge":
-            if "refunds" not in thing:
-                found = [self.take(account, one, "refund") for one in self._refund_ids(account, thing["id"])][::-1]
-                url = f"/v1/charges/{thing['id']}/refunds"
-                thing["refunds"] = objects.page(found[:10], url, has_more=len(found) > 10)
-        elif name not in thing or (name not in _EXPANDABLE and thing[name] is not None):
-            raise Complaint(400, f"This property cannot be expanded ({name}).", param="expand[]")
-        elif isinstance(thing[name], str):
-            kind = _KIND_OF[thing[name].partition("_")[0]]
-            thing[name] = self.take(account, thing[name], kind)
-        if rest and isinstance(thing[name], dict):
-            self._expand(account, thing[name], rest)
+        value = thing.get(name)
+        if not isinstance(value, dict) and name not in EXPANDABLE.get(thing.get("object", ""), _NOTHING):
+            hint = f" You may want to try expanding 'data.{name}' instead." if "data" in thing else ""
+            raise Complaint(400, f"This property cannot be expanded ({name}).{hint}")
+        if name == "refunds" and value is None:
+            found = self.refunds_of(account, thing["id"])
+            url = f"/v1/charges/{thing['id']}/refunds"
+            value = thing[name] = objects.page(found[:10], url, has_more=len(found) > 10)
+        elif isinstance(value, str):
+            value = thing[name] = self.take(account, value, _KIND_OF[value.partition("_")[0]])
+        if rest and isinstance(value, dict):
+            self._expand(account, value, rest)
 
     def _refund_ids(self, account: str, charge_id: str) -> list[str]:
         found = self._counter.read(account, "refunds", charge_id)
         return [] if found is None else list(found["ids"])
+
+    def _indexed(self, account: str, exact: tuple[str, str], page: str | None) -> Iterator[Json]:
+        """PaymentIntents that had this metadata once, the newest first; those before ``page`` have been told."""
+        ids = list(reversed((self._counter.read(account, "metadata", ":".join(exact)) or {"ids": []})["ids"]))
+        later = ids[ids.index(page) + 1 :] if page in ids else ids
+        return (self.take(account, one, "payment_intent") for one in later)
+
+    def _seen_at(self, account: str, thing: Json) -> float:
+        seen = self._counter.read(account, "seen", thing["id"])
+        return float(thing["created"] if seen is None else seen["at"])
+
+    def _bodies(self, query: str, given: Sequence[str]) -> Iterator[Json]:
+        """The documents of rows, each read when it is asked for."""
+        connection = self._counter.storage.connection
+        for row in connection.execute(query, given).fetchall():
+            found = connection.execute("SELECT body FROM documents WHERE rowid=?", (row[0],)).fetchone()
+            yield json.loads(found["body"])
 
     def _lag(self, account: str) -> float:
         found = self._counter.read(account, "settings", "search")
         return _DEFAULT_LAG_SECONDS if found is None else float(found["lag"])
 
 
-def _page(found: list[Json], params: Json, url: str) -> Json:
-    """A page of ``found``, which is given the oldest first."""
-    newest, limit = found[::-1], intake.limit(params)
-    ids = [one["id"] for one in newest]
-    after, before = intake.text(params, "starting_after"), intake.text(params, "ending_before")
-    for name, cursor in (("starting_after", after), ("ending_before", before)):
-        if cursor is not None and cursor not in ids:
-            raise Complaint(400, f"No such object: '{cursor[:60]}'", code="resource_missing", param=name)
-    if before is not None:
-        earlier = newest[: ids.index(before)]
-        return objects.page(earlier[-limit:], url, has_more=len(earlier) > limit)
-    rest = newest if after is None else newest[ids.index(after) + 1 :]
-    return objects.page(rest[:limit], url, has_more=len(rest) > limit)
-
-
-def _created_within(thing: Json, params: Json) -> bool:
+def _created_within(params: Json) -> Filter:
     created = params.get("created")
     if created is None:
-        return True
+        return lambda _: True
     bounds = created if isinstance(created, dict) else {"gte": created, "lte": created}
     checks = {"gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__}
     for name, value in bounds.items():
         if name not in checks or not str(value).isdecimal():
             raise Complaint(400, f"Invalid created: {name}", param="created")
-        if not checks[name](thing["created"], int(value)):
-            return False
-    return True
-
-
-def _clause(part: str) -> tuple[str, str, str]:
-    match = _CLAUSE.fullmatch(part)
-    if match is None or (match["field"] is not None and match["field"] not in _SEARCHED):
-        raise Complaint(400, f"We were unable to parse your search query: {part[:100]}", param="query")
-    if match["name"] is not None:
-        return "metadata", str(match["name"]), str(match["value"])
-    return "field", str(match["field"]), str(match["value"])
+    return lambda thing: all(checks[name](thing["created"], int(value)) for name, value in bounds.items())
 
 
 def _path_param(kind: str) -> str:
-    return {"payment_intent": "intent"}.get(kind, kind)
+    return {"payment_intent": "intent", "payment_method": "payment_method", "payout": "payout"}.get(kind, "id")

@@ -2,7 +2,8 @@
 
 POST   /v1/payments, /v1/payments/confirm, /v1/payments/key-in, /v1/payments/{paymentKey}/cancel
 POST   /v1/virtual-accounts, /v1/billing/{billingKey}, /v1/billing/authorizations/issue and /card
-GET    /v1/payments/{paymentKey}, /v1/payments/orders/{orderId}, /v1/transactions, /v1/settlements
+POST   /v1/cash-receipts, /v1/cash-receipts/{receiptKey}/cancel
+GET    /v1/payments/{paymentKey}, /v1/payments/orders/{orderId}, /v1/transactions, /v1/settlements, /v1/cash-receipts
 DELETE /v1/billing/{billingKey}
 
 Faults: what takes or could take money is ``authorize``, a cancel ``refund`` (of a virtual account without a deposit
@@ -11,9 +12,11 @@ Faults: what takes or could take money is ``authorize``, a cancel ``refund`` (of
 
 import asyncio
 import hashlib
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +31,7 @@ from gateways.sandbox.server.vendors.toss_desk import Desk
 from gateways.sandbox.server.vendors.toss_error import TossError, error
 from gateways.sandbox.server.vendors.toss_page import Pages
 from gateways.sandbox.server.vendors.toss_payment import Paper, korean
+from gateways.sandbox.server.vendors.toss_receipt import Receipts
 
 _ROOT = "/toss/{account}"
 _REPLAYED_SECONDS = 15 * 86_400
@@ -35,6 +39,7 @@ _AMOUNTS = frozenset(
     {"totalAmount", "balanceAmount", "suppliedAmount", "amount", "cancelAmount", "refundableAmount", "payOutAmount"}
 )
 _REMEMBERED = 10_000
+_TRACE = "x-tosspayments-trace-id"
 
 Body = Mapping[str, Any]
 Act = Callable[[str, Request, Body, str], Said]
@@ -51,6 +56,7 @@ class TossPayments(Personality):
         super().__init__(counter)
         self._desk = Desk(counter)
         self._pages = Pages(counter, self._desk)
+        self._receipts = Receipts(counter)
         self._in_progress: set[str] = set()
         self._deliveries: dict[str, int] = {}
 
@@ -58,6 +64,10 @@ class TossPayments(Personality):
     def routes(self) -> list[BaseRoute]:
         desk = self._desk
         authorize, unstruck = _always("authorize"), _always(None)
+
+        def transactions(account: str, asked: Request) -> Said:
+            return report.transactions(desk, account, asked.query_params)
+
         posts: dict[str, tuple[Callable[[str, Request], str | None], Act]] = {
             "/payments/confirm": (authorize, lambda account, _, body, key: desk.confirm(account, body, key)),
             "/payments/key-in": (authorize, lambda account, _, body, key: desk.charge_card(account, body, key)),
@@ -67,12 +77,16 @@ class TossPayments(Personality):
             "/billing/authorizations/issue": (unstruck, self._issue),
             "/billing/authorizations/card": (unstruck, self._register),
             "/billing/{key}": (authorize, self._charge),
+            "/cash-receipts": (unstruck, lambda account, _, body, _key: self._receipts.issue(account, body)),
+            "/cash-receipts/{key}/cancel": (unstruck, self._cancel_receipt),
         }
         gets: dict[str, tuple[str | None, Callable[[str, Request], Said]]] = {
             "/payments/orders/{order_id}": ("lookup", self._by_order),
             "/payments/{key}": ("lookup", self._by_key),
-            "/transactions": (None, lambda account, asked: report.transactions(desk, account, asked.query_params)),
+            "/transactions": (None, transactions),
+            "/transactions/": (None, transactions),
             "/settlements": (None, lambda account, asked: report.settlements(desk, account, asked.query_params)),
+            "/cash-receipts": (None, lambda account, asked: self._receipts.listed(account, asked.query_params)),
         }
         return [
             *(Route(f"{_ROOT}/v1{path}", self._post(*one), methods=["POST"]) for path, one in posts.items()),
@@ -133,20 +147,20 @@ class TossPayments(Personality):
 
     def _post(self, word: Callable[[str, Request], str | None], act: Act) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            english = _wants_english(request)
+            manner = Manner.of(request)
+            key = manner.key
             try:
                 account, secret = intake.authenticate(request, self.counter.keys)
                 if (code := intake.forced_error(request, secret)) is not None:
                     raise TossError(code)
                 body = await intake.read_body(request)
-                key = request.headers.get("idempotency-key", "")
                 if len(key) > intake.LONGEST_KEY:
                     raise TossError("INVALID_IDEMPOTENCY_KEY")
                 scope = _scope(request, secret, key) if key else secrets.token_hex(16)
                 if scope in self._in_progress:
                     raise TossError("IDEMPOTENT_REQUEST_PROCESSING")
             except TossError as refusal:
-                return _traced(error(refusal.code, english=english).response())
+                return manner.refusal(refusal)
 
             acted = False
 
@@ -156,14 +170,14 @@ class TossPayments(Personality):
                 return act(account, request, body, key)
 
             def execute() -> Said:
-                return self._once(account, scope if key else None, english, act_once)
+                return self._once(account, scope if key else None, manner, act_once)
 
             self._in_progress.add(scope)
             try:
                 response = await self._struck(account, word(account, request), key or None, execute)
                 if acted and self._is_slow(account, body):
                     await asyncio.sleep(self.counter.slow_seconds)
-                return response
+                return manner.traced(response)
             finally:
                 self._in_progress.discard(scope)
 
@@ -171,28 +185,28 @@ class TossPayments(Personality):
 
     def _get(self, word: str | None, find: Callable[[str, Request], Said]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            english = _wants_english(request)
+            manner = Manner.of(request)
             try:
                 account, secret = intake.authenticate(request, self.counter.keys)
                 if (code := intake.forced_error(request, secret)) is not None:
                     raise TossError(code)
             except TossError as refusal:
-                return _traced(error(refusal.code, english=english).response())
+                return manner.refusal(refusal)
 
             def execute() -> Said:
                 try:
                     return find(account, request)
                 except TossError as refusal:
-                    return error(refusal.code, english=english)
+                    return error(refusal.code, english=manner.english)
 
-            return await self._struck(account, word, None, execute)
+            return manner.traced(await self._struck(account, word, None, execute))
 
         return endpoint
 
     async def _struck(self, account: str, word: str | None, key: str | None, execute: Callable[[], Said]) -> Response:
-        return _traced(execute().response() if word is None else await self.answer(account, word, key, execute))
+        return execute().response() if word is None else await self.answer(account, word, key, execute)
 
-    def _once(self, account: str, scope: str | None, english: bool, act: Callable[[], Said]) -> Said:  # noqa: FBT001 - the language of one request
+    def _once(self, account: str, scope: str | None, manner: "Manner", act: Callable[[], Said]) -> Said:
         """Execute, or say the same bytes again, errors included: the body of a request is never compared."""
         now = self.counter.clock()
         with self.counter.transaction():
@@ -204,11 +218,12 @@ class TossPayments(Personality):
             try:
                 if not self.counter.claim(account):
                     raise TossError("UNAUTHORIZED_KEY")
-                said = act()
+                said = manner.translated(act())
             except TossError as refusal:
-                said = error(refusal.code, english=english)
+                said = error(refusal.code, english=manner.english)
             if scope:
-                self.counter.keep_answer(account, f"{scope}#{generation}", str(now), said)
+                kept_said = replace(said, headers={**said.headers, _TRACE: manner.trace})
+                self.counter.keep_answer(account, f"{scope}#{generation}", str(now), kept_said)
         return said
 
     def _is_slow(self, account: str, body: Body) -> bool:
@@ -232,8 +247,10 @@ class TossPayments(Personality):
         return self._desk.issue_billing_key(account, body, intake.text(body, "authKey", 300))
 
     def _register(self, account: str, _request: Request, body: Body, _key: str) -> Said:
-        intake.check_card(body)
-        return self._desk.issue_billing_key(account, body, "tok_ok")
+        return self._desk.issue_billing_key(account, body, "tok_ok", intake.check_card(body))
+
+    def _cancel_receipt(self, account: str, request: Request, body: Body, _key: str) -> Said:
+        return self._receipts.cancel(account, request.path_params["key"], body)
 
     def _by_key(self, account: str, request: Request) -> Said:
         return Said.json(200, self._desk.shown(account, self._found(account, request)))
@@ -251,15 +268,49 @@ class TossPayments(Personality):
         return paper
 
     async def _delete(self, request: Request) -> Response:
+        manner = Manner.of(request)
         try:
             account, _ = intake.authenticate(request, self.counter.keys)
             with self.counter.transaction():
-                return _traced(self._desk.delete_billing_key(account, request.path_params["key"]).response())
+                return manner.traced(self._desk.delete_billing_key(account, request.path_params["key"]).response())
         except TossError as refusal:
-            return _traced(error(refusal.code, english=_wants_english(request)).response())
+            return manner.refusal(refusal)
 
     async def _nowhere(self, request: Request) -> Response:
-        return _traced(error("NOT_FOUND", english=_wants_english(request)).response())
+        return Manner.of(request).refusal(TossError("NOT_FOUND"))
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one request is answered: its language, Toss's id of it, and its idempotency key, which is said back."""
+
+    english: bool
+    trace: str
+    key: str
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Of a new request; only a POST has a key."""
+        english = request.headers.get("accept-language", "").lower().startswith("en")
+        key = request.headers.get("idempotency-key", "") if request.method == "POST" else ""
+        return cls(english, secrets.token_hex(16), key)
+
+    def traced(self, response: Response) -> Response:
+        """With the headers that every answer has. A replay keeps the first answer's own id behind the new one."""
+        response.raw_headers.insert(0, (_TRACE.encode(), self.trace.encode()))
+        if self.key:
+            response.headers["idempotency-key"] = self.key
+        return response
+
+    def refusal(self, refused: TossError) -> Response:
+        """What is answered before anything is done."""
+        return self.traced(error(refused.code, english=self.english).response())
+
+    def translated(self, said: Said) -> Said:
+        """A decline in the language of the request."""
+        if not self.english or said.status < 400:
+            return said
+        return error(json.loads(said.body)["code"], english=True)
 
 
 def _always(word: str | None) -> Callable[[str, Request], str | None]:
@@ -270,12 +321,3 @@ def _scope(request: Request, secret: str, key: str) -> str:
     """What a replay must share: the key, the API key, the address and the method. Not the body."""
     parts = (key, secret, request.scope["path"], request.method)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _wants_english(request: Request) -> bool:
-    return request.headers.get("accept-language", "").lower().startswith("en")
-
-
-def _traced(response: Response) -> Response:
-    response.headers["x-tosspayments-trace-id"] = secrets.token_hex(16)
-    return response

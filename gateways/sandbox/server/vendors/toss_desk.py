@@ -16,6 +16,7 @@ from gateways.sandbox.server.vendors.toss_error import OF_DECLINE, TossError, er
 from gateways.sandbox.server.vendors.toss_payment import (
     AUTHENTICATE_SECONDS,
     CARD,
+    CARD_NUMBER,
     CONFIRM_SECONDS,
     GIFTS,
     VIRTUAL_ACCOUNT,
@@ -26,9 +27,9 @@ from gateways.sandbox.server.vendors.toss_payment import (
     korean,
     new_transaction_key,
     status_of,
+    untaxed,
 )
 
-_USUAL_HOURS, _MOST_HOURS = 168, 720
 _LONGEST_REASON = 200
 
 
@@ -85,8 +86,10 @@ class Desk:
         amount = intake.whole(body, "amount")
         paper = self.papers.find(account, payment_key)
         if paper is None:
-            raise TossError("NOT_FOUND_PAYMENT")
-        if (paper.order_id, paper.total) != (order_id, amount):
+            raise TossError("NOT_FOUND_PAYMENT_SESSION")
+        if paper.order_id != order_id:
+            raise TossError("FORBIDDEN_REQUEST")
+        if paper.total != amount:
             raise TossError("INVALID_REQUEST")
         if paper.reference is not None:
             raise TossError("ALREADY_PROCESSED_PAYMENT")
@@ -94,7 +97,8 @@ class Desk:
             raise TossError("NOT_FOUND_PAYMENT_SESSION")
         self._refuse_taken(account, order_id)
         if paper.method == VIRTUAL_ACCOUNT:
-            return self._issue(account, paper, {"bank": "20", "name": paper.order_name, "hours": _USUAL_HOURS}, key)
+            due_at = intake.due_of({}, self._counter.clock())
+            return self._issue(account, paper, {"bank": "20", "name": paper.order_name, "due_at": due_at}, key)
         return self.approve(account, paper, paper.token or "tok_ok", key)
 
     def approve(self, account: str, paper: Paper, token: str, key: str) -> Said:
@@ -121,26 +125,29 @@ class Desk:
         if issued is None and not billing_key.startswith("tok_"):
             raise TossError("INVALID_BILL_KEY_REQUEST")
         if issued is not None and issued["deleted"]:
-            raise TossError("INVALID_BILL_KEY_REQUEST")
+            raise TossError("ALREADY_REMOVED_BILLING_KEY")
         if issued is not None and issued["customerKey"] != customer:
             raise TossError("NOT_MATCHES_CUSTOMER_KEY")
-        token = billing_key if issued is None else issued["token"]
-        return self.approve(account, Paper.new("BILLING", body, CARD, self._counter.clock()), token, key)
+        paper = Paper.new("BILLING", body, CARD, self._counter.clock())
+        paper.number = CARD_NUMBER if issued is None else issued.get("number", CARD_NUMBER)
+        return self.approve(account, paper, billing_key if issued is None else issued["token"], key)
 
     def charge_card(self, account: str, body: Mapping[str, Any], key: str) -> Said:
         """``POST /v1/payments/key-in``."""
         intake.check_order(body, CARD)
-        intake.check_card(body)
-        return self.approve(account, Paper.new("NORMAL", body, CARD, self._counter.clock()), "tok_ok", key)
+        number = intake.check_card(body)
+        paper = Paper.new("NORMAL", body, CARD, self._counter.clock())
+        paper.number = number
+        return self.approve(account, paper, "tok_ok", key)
 
-    def issue_billing_key(self, account: str, body: Mapping[str, Any], token: str) -> Said:
+    def issue_billing_key(self, account: str, body: Mapping[str, Any], token: str, number: str = CARD_NUMBER) -> Said:
         """``POST /v1/billing/authorizations/issue`` and ``/card``. Moves no money."""
         customer = intake.check_customer_key(body)
         billing_key = secrets.token_urlsafe(32) + "="
         known = token in TOKEN_STATUS or token in TOKEN_DECLINE
-        issued = {"customerKey": customer, "token": token if known else "tok_ok", "deleted": False}
+        issued = {"customerKey": customer, "token": token if known else "tok_ok", "number": number, "deleted": False}
         self._counter.write(account, "billing", billing_key, issued)
-        card = {"issuerCode": "71", "acquirerCode": "71", "number": "12345678****000*", "cardType": "신용"}
+        card = {"issuerCode": "71", "acquirerCode": "71", "number": number, "cardType": "신용"}
         said = {
             "mId": "sandbox",
             "customerKey": customer,
@@ -148,16 +155,20 @@ class Desk:
             "method": CARD,
             "billingKey": billing_key,
             "card": {**card, "ownerType": "개인"},
+            "transfers": None,
+            "easyPay": None,
             "cardCompany": "롯데",
-            "cardNumber": "12345678****000*",
+            "cardNumber": number,
         }
         return Said.json(200, said)
 
     def delete_billing_key(self, account: str, billing_key: str) -> Said:
         """``DELETE /v1/billing/{billingKey}``: 200 without a body."""
         issued = self._counter.read(account, "billing", billing_key)
-        if issued is None or issued["deleted"]:
+        if issued is None:
             raise TossError("NOT_FOUND_BILLING")
+        if issued["deleted"]:
+            raise TossError("ALREADY_REMOVED_BILLING_KEY")
         self._counter.write(account, "billing", billing_key, {**issued, "deleted": True})
         return Said(200, b"")
 
@@ -165,11 +176,9 @@ class Desk:
         """``POST /v1/virtual-accounts``."""
         intake.check_order(body, VIRTUAL_ACCOUNT)
         name, bank = intake.text(body, "customerName", 100), intake.bank_of(body)
-        hours = intake.whole(body, "validHours", _USUAL_HOURS)
-        if not 1 <= hours <= _MOST_HOURS:
-            raise TossError("EXCEED_MAX_VALID_HOURS")
+        due_at = intake.due_of(body, self._counter.clock())
         paper = Paper.new("NORMAL", body, VIRTUAL_ACCOUNT, self._counter.clock())
-        return self._issue(account, paper, {"bank": bank, "name": name, "hours": hours}, key)
+        return self._issue(account, paper, {"bank": bank, "name": name, "due_at": due_at}, key)
 
     def deposit(self, account: str, paper: Paper) -> None:
         """The customer pays into the virtual account; `settled` follows from the ledger's announcement."""
@@ -185,7 +194,7 @@ class Desk:
         self._counter.ledger.reopen(payment, self._counter.stamp(account, payment.idempotency_key))
         paper.approved_at, paper.last_transaction = None, new_transaction_key()
         self.papers.keep(account, paper)
-        self._tell_of_deposit(account, paper)
+        self._tell_of_deposit(account, paper, "authorize")
 
     def settled(self, payment: Payment, now: float) -> None:
         """The ledger has decided a payment that was waiting."""
@@ -198,7 +207,7 @@ class Desk:
             paper.failure = failure(OF_DECLINE[payment.decline or "invalid_token"])
         self.papers.keep(payment.account, paper)
         if paper.account is not None and payment.status is Status.CAPTURED:
-            self._tell_of_deposit(payment.account, paper)
+            self._tell_of_deposit(payment.account, paper, "authorize")
         if paper.type == "NORMAL" or paper.failure is not None:
             self.tell(payment.account, paper, "authorize")
 
@@ -240,7 +249,10 @@ class Desk:
                 paper.account["refund"] = intake.refund_account(body)
         self._note_cancel(paper, amount, balance - amount, body)
         self.papers.keep(account, paper)
-        self.tell(account, paper, "void" if status == "WAITING_FOR_DEPOSIT" else "refund")
+        operation = "void" if status == "WAITING_FOR_DEPOSIT" else "refund"
+        if paper.account is not None:
+            self._tell_of_deposit(account, paper, operation)
+        self.tell(account, paper, operation)
         return Said.json(200, self.shown(account, paper))
 
     def tell(self, account: str, paper: Paper, operation: str) -> None:
@@ -251,7 +263,8 @@ class Desk:
         event = {"eventType": "PAYMENT_STATUS_CHANGED", "createdAt": self._local_time(), "data": shown}
         self._post(account, event, operation)
 
-    def _tell_of_deposit(self, account: str, paper: Paper) -> None:
+    def _tell_of_deposit(self, account: str, paper: Paper, operation: str) -> None:
+        """``DEPOSIT_CALLBACK``: a virtual account was issued, paid, bounced or cancelled."""
         event = {
             "createdAt": self._local_time(),
             "secret": paper.secret,
@@ -259,7 +272,7 @@ class Desk:
             "transactionKey": paper.last_transaction,
             "orderId": paper.order_id,
         }
-        self._post(account, event, "authorize")
+        self._post(account, event, operation)
 
     def _post(self, account: str, event: dict[str, Any], operation: str) -> None:
         body = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
@@ -274,13 +287,12 @@ class Desk:
         stamp = self._counter.stamp(account, key or secrets.token_hex(16))
         charge = Charge(paper.order_id, paper.total, "KRW", paper.method, "tok_3ds", capture_now=True)
         paper.reference = self._counter.ledger.authorize(charge, stamp).reference
-        paper.last_transaction = new_transaction_key()
+        paper.issued = paper.last_transaction = new_transaction_key()
         number = f"X{secrets.randbelow(10**13):013d}"
-        due_at = self._counter.clock() + wanted["hours"] * 3600
-        held = {"bank": wanted["bank"], "name": wanted["name"], "number": number, "due_at": due_at, "refund": None}
-        paper.account = held
+        paper.account = {**wanted, "number": number, "refund": None}
         self.papers.keep(account, paper)
-        self._counter.later(account, "expire", {"key": paper.key}, seconds=wanted["hours"] * 3600)
+        self._counter.later(account, "expire", {"key": paper.key}, seconds=wanted["due_at"] - self._counter.clock())
+        self._tell_of_deposit(account, paper, "authorize")
         return Said.json(200, self.shown(account, paper))
 
     def _check_cancel(self, paper: Paper, status: str, amount: int, balance: int, body: Mapping[str, Any]) -> None:
@@ -288,6 +300,8 @@ class Desk:
             raise TossError("NOT_CANCELABLE_AMOUNT")
         if intake.whole(body, "refundableAmount", balance) != balance:
             raise TossError("NOT_MATCHES_REFUNDABLE_AMOUNT")
+        if intake.whole(body, "taxFreeAmount", 0) + intake.whole(body, "taxExemptionAmount", 0) > amount:
+            raise TossError("INVALID_REQUEST")
         if status == "WAITING_FOR_DEPOSIT":
             if amount < balance:
                 raise TossError("NOT_ALLOWED_PARTIAL_REFUND_WAITING_DEPOSIT")
@@ -299,17 +313,20 @@ class Desk:
 
     def _note_cancel(self, paper: Paper, amount: int, left: int, body: Mapping[str, Any]) -> None:
         paper.last_transaction = new_transaction_key()
+        tax_free, tax_exempt = untaxed(paper, amount + left)
+        if left:
+            tax_free, tax_exempt = (intake.whole(body, name, 0) for name in ("taxFreeAmount", "taxExemptionAmount"))
         paper.cancels.append(
             {
                 "transactionKey": paper.last_transaction,
                 "cancelReason": body["cancelReason"],
-                "taxExemptionAmount": 0,
+                "taxExemptionAmount": tax_exempt,
                 "canceledAt": self._counter.clock(),
                 "transferDiscountAmount": 0,
                 "easyPayDiscountAmount": 0,
                 "receiptKey": None,
                 "cancelAmount": amount,
-                "taxFreeAmount": intake.whole(body, "taxFreeAmount", 0),
+                "taxFreeAmount": tax_free,
                 "refundableAmount": left,
                 "cancelStatus": "DONE",
                 "cancelRequestId": None,

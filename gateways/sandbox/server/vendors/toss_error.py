@@ -11,6 +11,11 @@ ERRORS: dict[str, tuple[int, str, str]] = {
         "이미 처리된 결제 입니다.",
         "This is a payment that has already been processed.",
     ),
+    "ALREADY_REMOVED_BILLING_KEY": (
+        400,
+        "이미 삭제된 빌링키입니다.",
+        "The billing key has already been removed.",
+    ),
     "ALREADY_REFUND_PAYMENT": (400, "이미 환불된 결제입니다.", "The payment has already been refunded."),
     "BELOW_MINIMUM_AMOUNT": (
         400,
@@ -37,6 +42,11 @@ ERRORS: dict[str, tuple[int, str, str]] = {
         400,
         "하루 결제 가능 횟수를 초과했습니다.",
         "You have exceeded the number of daily payments.",
+    ),
+    "EXCEED_MAX_DUE_DATE": (
+        400,
+        "가상 계좌의 최대 유효만료 기간을 초과했습니다.",
+        "The maximum expiration date of the virtual account has been exceeded.",
     ),
     "EXCEED_MAX_PAYMENT_AMOUNT": (
         400,
@@ -70,6 +80,7 @@ ERRORS: dict[str, tuple[int, str, str]] = {
     "INVALID_CARD_INSTALLMENT_AMOUNT": (400, "할부금액 잘못 되었습니다.", "The installment amount is incorrect."),
     "INVALID_CARD_LOST_OR_STOLEN": (400, "분실 혹은 도난 카드입니다.", "The card was reported lost or stolen."),
     "INVALID_CARD_NUMBER": (400, "카드번호를 다시 확인해주세요.", "Please check your card number again."),
+    "INVALID_DATE": (400, "날짜 데이터가 잘못 되었습니다.", "Invalid date."),
     "INVALID_IDEMPOTENCY_KEY": (
         400,
         "멱등키는 300자 이하여야 합니다.",
@@ -204,6 +215,9 @@ ERRORS: dict[str, tuple[int, str, str]] = {
     ),
 }
 """code -> HTTP status, Korean and English sentence."""
+
+EXPIRED = {"code": "EXPIRED_PAYMENT", "message": "결제가 만료되었습니다. 다시 시도해주세요."}
+"""The ``failure`` of a payment whose time is over."""
 
 OF_DECLINE = {
     "generic_decline": "REJECT_CARD_COMPANY",

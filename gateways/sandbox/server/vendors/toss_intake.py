@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,10 +14,11 @@ from starlette.requests import Request
 
 from gateways.sandbox.server.intake import ACCOUNT
 from gateways.sandbox.server.vendors.toss_error import ERRORS, TossError
-from gateways.sandbox.server.vendors.toss_payment import METHODS
+from gateways.sandbox.server.vendors.toss_payment import KST, METHODS
 
 MAX_BODY_BYTES = 65_536
 LONGEST_KEY = 300
+USUAL_HOURS, _MOST_HOURS = 168, 720
 BANKS = frozenset({"39", "34", "06", "03", "11", "31", "32", "07", "88", "20", "71", "37", "81", "89", "90", "92"})
 _BANK_NAMES = {
     "경남": "39",
@@ -34,6 +36,20 @@ _BANK_NAMES = {
 _ORDER_ID = re.compile(r"[A-Za-z0-9_.=-]{6,64}")
 _CUSTOMER_KEY = re.compile(r"[A-Za-z0-9_=.,@*-]{2,300}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
+_NUMBERS = frozenset(
+    {
+        "amount",
+        "cancelAmount",
+        "cardInstallmentPlan",
+        "refundableAmount",
+        "taxExemptionAmount",
+        "taxFreeAmount",
+        "validHours",
+    }
+)
+_FREE = frozenset({"metadata", "useEscrow", "cultureExpense"})
+"""Fields whose values stay what they are."""
 _MAX_AMOUNT = 10**12
 _MINIMUM = {"카드": 100, "계좌이체": 200}
 _MOST_MONTHS = 12
@@ -82,7 +98,7 @@ async def read_body(request: Request) -> dict[str, Any]:
         raise TossError("INVALID_REQUEST") from error
     if not isinstance(body, dict):
         raise TossError("INVALID_REQUEST")
-    return body
+    return _bound(body)
 
 
 def check_order(body: Mapping[str, Any], method: str) -> None:
@@ -92,13 +108,14 @@ def check_order(body: Mapping[str, Any], method: str) -> None:
     _require(isinstance(body.get("orderName"), str) and 1 <= len(body["orderName"]) <= 100, "INVALID_ORDER_NAME")
     _require(amount >= _MINIMUM.get(method, 1), "BELOW_MINIMUM_AMOUNT")
     _require(amount <= _MAX_AMOUNT, "EXCEED_MAX_AMOUNT")
-    _require(0 <= whole(body, "taxFreeAmount", 0) <= amount)
+    _require(whole(body, "taxFreeAmount", 0) + whole(body, "taxExemptionAmount", 0) <= amount)
     months = whole(body, "cardInstallmentPlan", 0)
     _require(months in {0, *range(2, _MOST_MONTHS + 1)}, "EXCEED_MAX_CARD_INSTALLMENT_PLAN")
     _require(months == 0 or amount >= _MONTHS_FROM, "INVALID_CARD_INSTALLMENT_AMOUNT")
     metadata = body.get("metadata")
     _require(metadata is None or (isinstance(metadata, dict) and len(metadata) <= 5))
     _require(isinstance(body.get("customerMobilePhone"), str | None))
+    _require(all(isinstance(body.get(name, False), bool | None) for name in ("useEscrow", "cultureExpense")))
 
 
 def method_of(body: Mapping[str, Any]) -> str:
@@ -122,13 +139,14 @@ def check_customer_key(body: Mapping[str, Any]) -> str:
     return key
 
 
-def check_card(body: Mapping[str, Any]) -> None:
-    """A card typed in: any number of a card's length will do, as in Toss's test environment."""
+def check_card(body: Mapping[str, Any]) -> str:
+    """A card typed in, to be shown: any number of a card's length will do, as in Toss's test environment."""
     number = text(body, "cardNumber", 20)
     _require(_DIGITS.fullmatch(number) and len(number) >= 13, "INVALID_CARD_NUMBER")
     month, year = text(body, "cardExpirationMonth", 2), text(body, "cardExpirationYear", 2)
     _require(month.isdecimal() and 1 <= int(month) <= 12 and year.isdecimal(), "INVALID_CARD_EXPIRATION")
     _require(_DIGITS.fullmatch(text(body, "customerIdentityNumber", 10)))
+    return masked(number)
 
 
 def bank_of(body: Mapping[str, Any]) -> str:
@@ -137,6 +155,30 @@ def bank_of(body: Mapping[str, Any]) -> str:
     code = _BANK_NAMES.get(stated.removesuffix("은행"), stated)
     _require(code in BANKS, "INVALID_BANK")
     return code
+
+
+def masked(number: str) -> str:
+    """A card's number as answers show it: 16 digits become ``94100012****789*``."""
+    return f"{number[:8]}{'*' * (len(number) - 12)}{number[-4:-1]}*"
+
+
+def due_of(body: Mapping[str, Any], now: float) -> float:
+    """When a virtual account closes (Unix seconds): ``dueDate``, else ``validHours``, else in 168 hours."""
+    stated = body.get("dueDate")
+    if stated is None:
+        hours = whole(body, "validHours", USUAL_HOURS)
+        _require(1 <= hours <= _MOST_HOURS, "EXCEED_MAX_VALID_HOURS")
+        return now + hours * 3600
+    try:
+        due = datetime.fromisoformat(stated) if isinstance(stated, str) else None
+    except ValueError:
+        due = None
+    if due is None:
+        raise TossError("INVALID_DATE")
+    seconds = (due if due.tzinfo else due.replace(tzinfo=KST)).timestamp()
+    _require(now < seconds, "INVALID_DATE")
+    _require(seconds <= now + _MOST_HOURS * 3600, "EXCEED_MAX_DUE_DATE")
+    return seconds
 
 
 def refund_account(body: Mapping[str, Any]) -> dict[str, str] | None:
@@ -166,6 +208,24 @@ def whole(body: Mapping[str, Any], name: str, default: int | None = None) -> int
     if type(value) is not int or value < 0:
         raise TossError("INVALID_REQUEST")
     return value
+
+
+def _bound(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields as Toss binds them: ``"15000"`` is an amount, ``71`` is an order's id."""
+    return {
+        name: _bound(value) if isinstance(value, dict) and name not in _FREE else _scalar(name, value)
+        for name, value in body.items()
+    }
+
+
+def _scalar(name: str, value: Any) -> Any:
+    if name in _FREE or isinstance(value, bool):
+        return value
+    if name not in _NUMBERS:
+        return str(value) if isinstance(value, int) else value
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_address(value: object) -> bool:

@@ -85,8 +85,7 @@ class Pages:
             case "cancel":
                 self._desk.abandoned(account, paper)
                 code = "PAY_PROCESS_CANCELED"
-                back = {"code": code, "message": ERRORS[code][1], "orderId": paper.order_id}
-                return _redirect(paper.fail_url, back)
+                return _redirect(paper.fail_url, {"code": code, "message": ERRORS[code][1]})
             case _:
                 return _html("Nothing chosen", "action must be pay or cancel.", status=422)
 

@@ -8,11 +8,14 @@ from typing import Any, Self
 
 from gateways.sandbox.server.payment import Payment, Status
 from gateways.sandbox.server.personality import Counter
+from gateways.sandbox.server.vendors.toss_error import EXPIRED
 
 KST = timezone(timedelta(hours=9))
 AUTHENTICATE_SECONDS = 1_800
 CONFIRM_SECONDS = 600
 CARD, VIRTUAL_ACCOUNT, TRANSFER, PHONE, EASY = "카드", "가상계좌", "계좌이체", "휴대폰", "간편결제"
+CARD_NUMBER = "12345678****000*"
+"""Of the sandbox's own cards."""
 GIFTS = frozenset({"문화상품권", "도서문화상품권", "게임문화상품권"})
 METHODS: Mapping[str, str] = {
     "CARD": CARD,
@@ -41,7 +44,12 @@ class Paper:
     requested_at: float
     secret: str
     tax_free: int = 0
+    tax_exempt: int = 0
     months: int = 0
+    escrow: bool = False
+    culture: bool = False
+    customer: str | None = None
+    number: str = CARD_NUMBER
     success_url: str | None = None
     fail_url: str | None = None
     metadata: dict[str, Any] | None = None
@@ -53,6 +61,8 @@ class Paper:
     last_transaction: str | None = None
     approval: str | None = None
     """The transactionKey of the approval."""
+    issued: str | None = None
+    """The transactionKey of a virtual account's issue."""
     expired: bool = False
     failure: dict[str, str] | None = None
     account: dict[str, Any] | None = None
@@ -72,6 +82,10 @@ class Paper:
             requested_at=now,
             secret=f"ps_{secrets.token_hex(16)}",
             tax_free=order.get("taxFreeAmount") or 0,
+            tax_exempt=order.get("taxExemptionAmount") or 0,
+            escrow=bool(order.get("useEscrow")),
+            culture=bool(order.get("cultureExpense")),
+            customer=order.get("customerKey"),
             months=order.get("cardInstallmentPlan") or 0,
             metadata=order.get("metadata"),
             phone=order.get("customerMobilePhone"),
@@ -151,8 +165,9 @@ def balance_of(paper: Paper, payment: Payment | None) -> int:
 def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dict[str, Any]:
     """The ``Payment`` object of API version 2022-11-16: every field, null when there is nothing to say."""
     balance = balance_of(paper, payment)
-    tax_free = min(paper.tax_free, balance)
-    vat = vat_of(balance - tax_free)
+    tax_free, tax_exempt = untaxed(paper, balance)
+    vat = vat_of(balance - tax_free - tax_exempt)
+    status = status_of(paper, payment, now)
     page = "window" if paper.account is None else "deposit"
     checkout = f"{base}/{page}/{paper.key}"
     if payment is not None and payment.status is Status.REQUIRES_ACTION and paper.account is None:
@@ -163,12 +178,12 @@ def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dic
         "paymentKey": paper.key,
         "orderId": paper.order_id,
         "orderName": paper.order_name,
-        "taxExemptionAmount": 0,
-        "status": status_of(paper, payment, now),
+        "taxExemptionAmount": tax_exempt,
+        "status": status,
         "requestedAt": korean(paper.requested_at),
         "approvedAt": None if paper.approved_at is None else korean(paper.approved_at),
-        "useEscrow": False,
-        "cultureExpense": False,
+        "useEscrow": paper.escrow,
+        "cultureExpense": paper.culture,
         "card": _card(paper, payment),
         "virtualAccount": _virtual_account(paper, payment, now),
         "transfer": {"bankCode": "20", "settlementStatus": "INCOMPLETED"} if paper.method == TRANSFER else None,
@@ -182,20 +197,33 @@ def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dic
         "type": paper.type,
         "easyPay": _easy_pay(paper),
         "country": "KR",
-        "failure": paper.failure,
+        "failure": EXPIRED if status == "EXPIRED" else paper.failure,
         "isPartialCancelable": paper.method not in GIFTS,
-        "receipt": None if paper.approved_at is None else {"url": f"{base}/receipt/{paper.key}"},
+        "receipt": {"url": receipt_url(paper, base)} if paper.approved_at or paper.account else None,
         "checkout": {"url": checkout},
         "currency": "KRW",
         "totalAmount": paper.total,
         "balanceAmount": balance,
-        "suppliedAmount": balance - tax_free - vat,
+        "suppliedAmount": balance - tax_free - tax_exempt - vat,
         "vat": vat,
         "taxFreeAmount": tax_free,
         "method": paper.method,
         "version": "2022-11-16",
         "metadata": paper.metadata,
     }
+
+
+def untaxed(paper: Paper, balance: int) -> tuple[int, int]:
+    """What of ``balance`` is tax-free and what is outside taxation; cancels have taken their parts."""
+    left = paper.tax_free - sum(cancel["taxFreeAmount"] for cancel in paper.cancels)
+    tax_free = max(0, min(left, balance))
+    left = paper.tax_exempt - sum(cancel["taxExemptionAmount"] for cancel in paper.cancels)
+    return tax_free, max(0, min(left, balance - tax_free))
+
+
+def receipt_url(paper: Paper, base: str) -> str:
+    """The page that a customer may be shown."""
+    return f"{base}/receipt/{paper.key}"
 
 
 def vat_of(taxable: int) -> int:
@@ -230,7 +258,7 @@ def _card(paper: Paper, payment: Payment | None) -> dict[str, Any] | None:
         "amount": paper.total,
         "issuerCode": "71",
         "acquirerCode": "71",
-        "number": "12345678****000*",
+        "number": paper.number,
         "installmentPlanMonths": paper.months,
         "approveNo": "00000000",
         "useCardPoint": False,
@@ -264,11 +292,10 @@ def _virtual_account(paper: Paper, payment: Payment | None, now: float) -> dict[
 def _mobile_phone(paper: Paper, base: str) -> dict[str, Any] | None:
     if paper.method != PHONE:
         return None
-    url = f"{base}/receipt/{paper.key}"
     return {
         "customerMobilePhone": paper.phone or "01000000000",
         "settlementStatus": "INCOMPLETED",
-        "receiptUrl": url,
+        "receiptUrl": receipt_url(paper, base),
     }
 
 

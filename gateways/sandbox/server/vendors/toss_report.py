@@ -7,7 +7,15 @@ from typing import Any
 from gateways.sandbox.server.personality import Said
 from gateways.sandbox.server.vendors.toss_desk import Desk
 from gateways.sandbox.server.vendors.toss_error import TossError
-from gateways.sandbox.server.vendors.toss_payment import CARD, KST, TRANSFER, VIRTUAL_ACCOUNT, Paper, korean
+from gateways.sandbox.server.vendors.toss_payment import (
+    CARD,
+    KST,
+    TRANSFER,
+    VIRTUAL_ACCOUNT,
+    Paper,
+    korean,
+    receipt_url,
+)
 
 _USUAL, _MOST = 100, 5_000
 _PAID_OUT_AFTER = timedelta(days=2)
@@ -16,9 +24,12 @@ _PAID_OUT_AFTER = timedelta(days=2)
 def transactions(desk: Desk, account: str, query: Mapping[str, str]) -> Said:
     """``GET /v1/transactions?startDate&endDate&startingAfter&limit``: times in Korea, both ends included."""
     first, last = _moment(query, "startDate"), _moment(query, "endDate")
+    base = desk.base(account)
+    issued = [(paper.requested_at, _issue(paper, base)) for paper in desk.papers.every(account) if paper.issued]
+    moved = [(at, _transaction(paper, row, base)) for at, paper, row in _movements(desk, account)]
     rows = [
-        _transaction(paper, row)
-        for at, paper, row in _movements(desk, account)
+        row
+        for at, row in sorted(issued + moved, key=lambda one: one[0])
         if first <= datetime.fromtimestamp(at, KST) <= last
     ]
     after = query.get("startingAfter")
@@ -56,7 +67,13 @@ def _movements(desk: Desk, account: str) -> list[Movement]:
     return sorted(found, key=lambda movement: movement[0])
 
 
-def _transaction(paper: Paper, cancel: dict[str, Any] | None) -> dict[str, Any]:
+def _issue(paper: Paper, base: str) -> dict[str, Any]:
+    """A virtual account that was issued: no money yet."""
+    changed = {"transactionKey": paper.issued, "status": "WAITING_FOR_DEPOSIT", "amount": 0}
+    return {**_transaction(paper, None, base), **changed, "transactionAt": korean(paper.requested_at)}
+
+
+def _transaction(paper: Paper, cancel: dict[str, Any] | None, base: str) -> dict[str, Any]:
     whole = cancel is not None and cancel["refundableAmount"] == 0 and len(paper.cancels) == 1
     cancelled = "CANCELED" if whole else "PARTIAL_CANCELED"
     return {
@@ -65,9 +82,9 @@ def _transaction(paper: Paper, cancel: dict[str, Any] | None) -> dict[str, Any]:
         "paymentKey": paper.key,
         "orderId": paper.order_id,
         "method": paper.method,
-        "customerKey": None,
-        "useEscrow": False,
-        "receiptUrl": None,
+        "customerKey": paper.customer,
+        "useEscrow": paper.escrow,
+        "receiptUrl": receipt_url(paper, base),
         "status": "DONE" if cancel is None else cancelled,
         "transactionAt": korean(paper.approved_at or 0 if cancel is None else cancel["canceledAt"]),
         "currency": "KRW",
@@ -89,7 +106,9 @@ def _settlement(desk: Desk, account: str, paper: Paper, cancel: dict[str, Any] |
         "method": paper.method,
         "amount": amount,
         "interestFee": 0,
+        "fee": 0,
         "fees": [{"type": "BASE", "fee": 0}],
+        "supplyAmount": 0,
         "suppliedAmount": 0,
         "vat": 0,
         "payOutAmount": amount,
