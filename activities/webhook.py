@@ -1,8 +1,12 @@
-"""Events that came before their order's rows are matched later; hints that were not sent are found."""
+"""Events that came before their order's rows are matched later; hints that were not sent are found.
 
-from datetime import timedelta
+So are orders that nobody looks after any more.
+"""
+
+from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import text
 from temporalio import activity
@@ -10,8 +14,11 @@ from typing_extensions import override
 
 from activities.desk import utc_now
 from contracts.webhook import Hint, WebhookSteps
+from domain.capture import BEFORE_LAPSE
 from models.database import Database
-from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT
+from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
+
+log = structlog.get_logger()
 
 HINT_AFTER = timedelta(seconds=30)
 """The server sends a hint within seconds of the row; one that is older was not sent."""
@@ -19,6 +26,11 @@ MATCHED_WITHIN = timedelta(days=1)
 """For so long an event that is about no order is looked at again; then only a person does."""
 MOST_EVENTS = 1000
 MOST_HINTS = 100
+FORGOTTEN_AFTER = timedelta(minutes=10)
+"""An order that waits for a PG writes more often than this, by its longest ladder: its workflow is gone, or stuck. One
+that makes no progress all the same is told as rarely."""
+OVERDUE_AFTER = timedelta(minutes=5)
+"""A payment window that is over, or a hold that had to be captured, for so long."""
 HINTS = TypeAdapter(tuple[Hint, ...])
 
 _MATCH = text(
@@ -48,6 +60,36 @@ _HINTS = text(
      GROUP BY o.id ORDER BY min(e.received_at) LIMIT :limit
     """
 )
+# A hold is looked for until it has lapsed. Captures, voids and refunds at an account that rests are not overdue.
+_FORGOTTEN = text(
+    f"""
+    WITH due AS (
+        SELECT p.order_id FROM operation p
+         WHERE p.outcome IN ({UNRESOLVED}) AND p.initiated_at < :untouched_since
+           AND (p.kind NOT IN ('capture', 'void', 'refund') OR p.outcome NOT IN ('initiated', 'unknown')
+                OR (SELECT g.paused_at FROM attempt a JOIN gateway_account g ON g.id = a.account
+                     WHERE a.id = p.attempt_id) IS NULL)
+         UNION
+        SELECT o.id FROM orders o WHERE o.status = 'pending_payment' AND o.expires_at < :over_before
+         UNION
+        SELECT a.order_id FROM attempt a
+          JOIN payment y ON y.id = a.payment_id JOIN payment_request r ON r.id = y.request_id
+         WHERE a.outcome = 'succeeded' AND a.authorized_until > :now AND a.authorized_until < :lapses_before
+           AND y.authorized > y.captured + y.voided AND r.status IN ('paid', 'partially_paid')
+           AND NOT EXISTS (SELECT FROM operation d WHERE d.payment_id = y.id AND (d.reversed_amount > 0
+                              OR (d.outcome = 'declined' AND d.kind IN ('capture', 'void'))))),
+    forgotten AS (
+        SELECT d.order_id FROM due d LEFT JOIN hint h ON h.order_id = d.order_id
+         WHERE (SELECT t.at FROM timeline t WHERE t.order_id = d.order_id ORDER BY t.id DESC LIMIT 1) < :untouched_since
+         ORDER BY h.told_at NULLS FIRST LIMIT :limit),
+    told AS (
+        INSERT INTO hint AS h (order_id, told_at) SELECT order_id, :now FROM forgotten ORDER BY order_id
+        ON CONFLICT (order_id) DO UPDATE SET told_at = EXCLUDED.told_at WHERE h.told_at < :untouched_since
+        RETURNING order_id)
+    SELECT o.store_id AS store, o.number, CAST('{{}}' AS uuid[]) AS events
+      FROM told JOIN orders o ON o.id = told.order_id
+    """
+)
 _NOTE = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids) AND delivered_at IS NULL")
 
 
@@ -60,13 +102,17 @@ class WebhookActivities(WebhookSteps):
     @override
     @activity.defn
     async def find_hints(self) -> tuple[Hint, ...]:
-        """Match what can be matched by now, and name the orders that still wait for money and were told nothing."""
+        """Name the orders that wait for money and were told nothing of an event, and those that nobody looks after.
+
+        Events are matched first as far as they can be by now.
+        """
         now = utc_now()
         async with self._database.transaction() as connection:
             await connection.execute(_MATCH, {"since": now - MATCHED_WITHIN, "limit": MOST_EVENTS})
             await connection.execute(_SETTLE, {"now": now})
             rows = await connection.execute(_HINTS, {"before": now - HINT_AFTER, "limit": MOST_HINTS})
-            return HINTS.validate_python([dict(row) for row in rows.mappings()])
+            untold = HINTS.validate_python([dict(row) for row in rows.mappings()])
+        return untold + await self._find_forgotten(now)
 
     @override
     @activity.defn
@@ -74,3 +120,16 @@ class WebhookActivities(WebhookSteps):
         """These events have reached their orders."""
         async with self._database.statement() as connection:
             await connection.execute(_NOTE, {"now": utc_now(), "ids": list(events)})
+
+    async def _find_forgotten(self, now: datetime) -> tuple[Hint, ...]:
+        """Orders with something overdue that nobody has touched for `FORGOTTEN_AFTER`.
+
+        They are noted as told at once: none is told again before that time, whatever becomes of the hint.
+        """
+        moments = {"now": now, "untouched_since": now - FORGOTTEN_AFTER, "over_before": now - OVERDUE_AFTER}
+        moments["lapses_before"] = now - OVERDUE_AFTER + BEFORE_LAPSE
+        async with self._database.statement() as connection:
+            rows = (await connection.execute(_FORGOTTEN, moments | {"limit": MOST_HINTS})).mappings().all()
+        if rows:
+            log.warning("orders.forgotten", orders=[row["number"] for row in rows])
+        return HINTS.validate_python([dict(row) for row in rows])

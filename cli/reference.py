@@ -14,13 +14,14 @@ from pydantic import BaseModel
 
 from activities.reconciliation import LOOK_BACK
 from activities.upkeep import ANSWERS_KEPT, RESEND_AFTER
-from activities.webhook import HINT_AFTER, MATCHED_WITHIN
+from activities.webhook import FORGOTTEN_AFTER, HINT_AFTER, MATCHED_WITHIN, OVERDUE_AFTER
 from cli.refusal import Refusal
 from commands.idempotency import LEASE
 from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
 from domain import states
 from domain.errors import Rejected
 from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
+from domain.schedule import LONGEST_SCHEDULE
 from domain.states import TABLES, TERMINAL
 from wiring.embedded_temporal import RETENTION
 from wiring.settings import PREFIX, GatewaySettings, LocalSettings, Settings
@@ -68,8 +69,11 @@ TIMES = (
     ("a command that nobody has decided is sent again", RESEND_AFTER),
     ("the workflow Relay looks for such commands, and for events to deliver", RELAY_EVERY),
     ("a webhook event that has not reached its order is sent again", HINT_AFTER),
-    ("the workflow Hints looks for such events", HINTS_EVERY),
+    ("an order that waits for a PG, and that nobody has touched for so long, is told to look", FORGOTTEN_AFTER),
+    ("the same where its payment window is over, or a hold had to be captured, for so long", OVERDUE_AFTER),
+    ("the workflow Hints looks for such events and orders", HINTS_EVERY),
     ("a webhook event about no order is matched again; then only a person looks", MATCHED_WITHIN),
+    ("the last part of a payment schedule is due at most so long after its checkout", LONGEST_SCHEDULE),
     ("a movement without a settlement line is looked at", LOOK_BACK),
     ("the workflow Housekeeping forgets old answers and looks for drift", HOUSEKEEPING_EVERY),
     ("a section's workflow that was terminated is started again", RESTART_SECTION_AFTER),

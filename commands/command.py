@@ -11,22 +11,13 @@ import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import text
 from temporalio.client import Client
-from temporalio.common import (
-    Priority,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
-from contracts.command import SECTION_COMMANDS, Command
-from contracts.order import OrderInput
-from contracts.queues import OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS, SECTION_PRIORITY
-from contracts.section import SectionInput
-from domain.number import order_workflow_id, section_workflow_id
+from contracts.command import Command
+from contracts.owner import Owner
+from contracts.queues import ORDERS
 from models.database import Database
-from workflows.order import OrderWorkflow
-from workflows.section import SectionWorkflow
 
 log = structlog.get_logger()
 
@@ -69,47 +60,23 @@ async def submit(client: Client, database: Database, command: Command) -> None:
 
 
 async def send(client: Client, command: Command) -> None:
-    """Signal the workflow that decides the command: the section's for goods, the order's for all else."""
-    if isinstance(command.body, SECTION_COMMANDS):
-        await _send_to_section(client, command, command.body.section)
-    else:
-        await _send_to_order(client, command)
+    """Signal the workflow that decides the command. Raises `RPCError`."""
+    await wake(client, Owner.deciding(command), "submit", command, why=command.body.kind)
 
 
-async def _send_to_order(client: Client, command: Command) -> None:
+async def wake(client: Client, owner: Owner, signal: str, *arguments: object, why: str) -> None:
+    """Signal the owner of an order or a section; one that has closed starts again, and says why. Raises `RPCError`."""
     await client.start_workflow(
-        OrderWorkflow.run,
-        OrderInput(command.store, command.number),
-        id=order_workflow_id(command.store, command.number),
+        owner.workflow,
+        owner.again(),
+        id=owner.workflow_id,
         task_queue=ORDERS,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal="submit",
-        start_signal_args=[command],
+        start_signal=signal,
+        start_signal_args=arguments,
         rpc_timeout=SEND_TIMEOUT,
-        priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=command.store),
-        search_attributes=_searchable(command),
-        static_summary=f"Order {command.number}",
-        static_details=f"Reopened by {command.body.kind}.",
-    )
-
-
-async def _send_to_section(client: Client, command: Command, section: int) -> None:
-    await client.start_workflow(
-        SectionWorkflow.run,
-        SectionInput(command.store, command.number, section, report=True),
-        id=section_workflow_id(command.store, command.number, section),
-        task_queue=ORDERS,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal="submit",
-        start_signal_args=[command],
-        rpc_timeout=SEND_TIMEOUT,
-        priority=Priority(priority_key=SECTION_PRIORITY, fairness_key=command.store),
-        search_attributes=_searchable(command),
-        static_summary=f"Section {section} of order {command.number}",
-    )
-
-
-def _searchable(command: Command) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [SearchAttributePair(OPMS_STORE, command.store), SearchAttributePair(OPMS_NUMBER, command.number)]
+        priority=owner.priority,
+        search_attributes=owner.search_attributes,
+        static_summary=owner.summary,
+        static_details=f"Reopened by {why}.",
     )

@@ -13,18 +13,13 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    Priority,
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from contracts.order import CheckoutAnswer, OrderInput, PlaceOrder
-from contracts.queues import OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS
+from contracts.owner import Owner
+from contracts.queues import ORDERS
 from domain.errors import NumberTaken, UnknownOrder
 from domain.number import DICE_SIDES, make_number, order_workflow_id
 from models.database import Database
@@ -84,18 +79,17 @@ async def place_order(  # noqa: PLR0913 - each part of the placement, named
 async def _start(
     client: Client, database: Database, store: str, number: str, place: PlaceOrder, *, wait: timedelta
 ) -> CheckoutAnswer | None:
+    owner = Owner(store, number)
     operation = WithStartWorkflowOperation(
         OrderWorkflow.run,
         OrderInput(store, number, place),
-        id=order_workflow_id(store, number),
+        id=owner.workflow_id,
         task_queue=ORDERS,
         id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=store),
-        search_attributes=TypedSearchAttributes(
-            [SearchAttributePair(OPMS_STORE, store), SearchAttributePair(OPMS_NUMBER, number)]
-        ),
-        static_summary=f"Order {number}",
+        priority=owner.priority,
+        search_attributes=owner.search_attributes,
+        static_summary=owner.summary,
         static_details=f"Placed by {place.actor} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC.",
     )
     try:

@@ -1,4 +1,4 @@
-"""Webhook events that have not reached their orders yet. Run by a schedule on the `updates` queue."""
+"""Hints to orders: of webhook events, and where nobody asks. Run by a schedule on the `updates` queue."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from temporalio import activity
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """An order that waits for its PG, and the ids of the events that it has not been told of."""
+    """An order that waits for its PG, and the ids of the events that it has not been told of; none: it is forgotten."""
 
     store: str
     number: str

@@ -17,7 +17,7 @@ from models.section import HoldRow, ItemRow, SectionRow, ShipmentItemRow, Shipme
 from models.store import ApiKey, Store
 from models.timeline import TimelineRow
 from models.value import ValueEntry, ValueHold, ValueLot
-from models.webhook import WebhookEventRow
+from models.webhook import HintRow, WebhookEventRow
 
 __all__ = [
     "AllocationRow",
@@ -29,6 +29,7 @@ __all__ = [
     "DiscountRow",
     "GatewayAccount",
     "GatewayHealth",
+    "HintRow",
     "HoldRow",
     "IdempotencyRow",
     "ItemRow",

@@ -30,6 +30,7 @@ class OrderRow(SQLModel, table=True):
         Index("ix_orders_store_placed", "store_id", text("placed_at DESC")),
         Index("ix_orders_store_status", "store_id", "status", text("created_at DESC")),
         Index("ix_orders_store_customer", "store_id", "customer_id", text("created_at DESC")),
+        Index("ix_orders_expires", "expires_at", postgresql_where=text("status = 'pending_payment'")),
         Index("ix_orders_attention", "store_id", postgresql_where=text("requires_review OR has_unknown_payment")),
     )
     id: UUID = key()

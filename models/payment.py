@@ -21,6 +21,7 @@ class PaymentRequestRow(SQLModel, table=True):
         one_of("status", RequestStatus),
         check("paid_within_amount", "0 <= paid AND paid <= amount"),
         check("scope_known", "scope IN ('order', 'section')"),
+        check("schedule_is_a_list", "jsonb_typeof(schedule) = 'array'"),
     )
     id: UUID = key()
     order_id: UUID = reference("orders.id")
@@ -31,6 +32,7 @@ class PaymentRequestRow(SQLModel, table=True):
     due_at: datetime | None = maybe_moment()
     paid: int = minor()
     section_id: UUID | None = None
+    schedule: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class PaymentRow(SQLModel, table=True):
@@ -86,6 +88,11 @@ class AttemptRow(SQLModel, table=True):
         ),
         Index("ix_attempt_account", "account", text("created_at DESC")),
         Index("ix_attempt_reference", "reference", postgresql_where=text("reference IS NOT NULL")),
+        Index(
+            "ix_attempt_authorized_until",
+            "authorized_until",
+            postgresql_where=text("authorized_until IS NOT NULL AND outcome = 'succeeded'"),
+        ),
     )
     id: UUID = key()
     order_id: UUID = reference("orders.id")
@@ -99,6 +106,7 @@ class AttemptRow(SQLModel, table=True):
     decision: dict[str, Any] | None = Field(sa_column=Column(JSONB(none_as_null=True)))
     rule_version: int | None
     authorized_until: datetime | None = maybe_moment()
+    refund_days: int | None = None
 
 
 class OperationRow(SQLModel, table=True):
@@ -110,6 +118,7 @@ class OperationRow(SQLModel, table=True):
         one_of("outcome", Outcome),
         one_of("kind", OperationKind),
         check("amount_positive", "amount > 0"),
+        check("reversed_amount_in_range", "reversed_amount BETWEEN 0 AND amount"),
         Index(
             "ix_operation_unresolved",
             "initiated_at",
@@ -138,8 +147,11 @@ class OperationRow(SQLModel, table=True):
     abandoning: bool
     completed_at: datetime | None = maybe_moment()
     sent_at: datetime | None = maybe_moment()
+    neutralized_at: datetime | None = maybe_moment()
     contradicted: bool
     orphan: bool
+    subject_id: UUID | None = None
+    reversed_amount: int = minor()
 
 
 class AllocationRow(SQLModel, table=True):

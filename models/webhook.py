@@ -1,4 +1,7 @@
-"""Webhook events: what PGs told us, once each. A hint for the order's workflow; for some PGs the only evidence."""
+"""Webhook events: what PGs told us, once each. A hint for the order's workflow; for some PGs the only evidence.
+
+And the hints to orders that nobody looked after.
+"""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -70,3 +73,11 @@ class WebhookEventRow(SQLModel, table=True):
     reviewed_at: datetime | None = maybe_moment()
     reviewed_by: str | None
     review_note: str | None
+
+
+class HintRow(SQLModel, table=True):
+    """When an order that nobody looked after was last told to look again."""
+
+    __tablename__ = "hint"
+    order_id: UUID = Field(foreign_key="orders.id", primary_key=True)
+    told_at: datetime = moment()

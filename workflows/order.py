@@ -10,13 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import (
-    Priority,
-    SearchAttributePair,
-    SearchAttributeUpdate,
-    TypedSearchAttributes,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import SearchAttributeUpdate, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
@@ -33,21 +27,21 @@ with workflow.unsafe.imports_passed_through():
         OrderSteps,
         Progress,
     )
+    from contracts.owner import Owner
     from contracts.queues import (
         OPMS_NEEDS_ATTENTION,
         OPMS_NUMBER,
         OPMS_PAYMENT_STATUS,
         OPMS_STATUS,
         OPMS_STORE,
-        ORDER_PRIORITY,
-        SECTION_PRIORITY,
         STORE_STEP_RETRY,
         STORE_STEP_TIMEOUT,
     )
     from contracts.section import SectionClosed, SectionInput
-    from domain.number import DICE_SIDES, order_workflow_id, renumbered, section_workflow_id
+    from domain.number import DICE_SIDES, renumbered
     from workflows.payment import Calls
     from workflows.section import SectionWorkflow
+    from workflows.starting import signal
 
 RESTART_SECTION_AFTER = timedelta(seconds=60)
 """A section's workflow that was terminated is started again after so long, if its goods still have to move."""
@@ -232,28 +226,24 @@ class OrderWorkflow:
         closed = [s.number for s in progress.sections if s.closed and s.number in self._sections - self._told]
         for number in closed:
             self._told.add(number)
-            if not await self._tell(number, "look_again"):
+            if not await signal(self._owner(number), "look_again"):
                 self._sections.discard(number)
 
     async def _start_section(self, number: int) -> None:
+        owner = self._owner(number)
         try:
             child = await workflow.start_child_workflow(
                 SectionWorkflow.run,
                 SectionInput(self._start.store, self._start.number, number),
-                id=section_workflow_id(self._start.store, self._start.number, number),
+                id=owner.workflow_id,
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                priority=Priority(priority_key=SECTION_PRIORITY),
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(OPMS_STORE, self._start.store),
-                        SearchAttributePair(OPMS_NUMBER, self._start.number),
-                    ]
-                ),
-                static_summary=f"Section {number} of order {self._start.number}",
+                priority=owner.priority,
+                search_attributes=owner.search_attributes,
+                static_summary=owner.summary,
             )
         except WorkflowAlreadyStartedError:
-            if not await self._tell(number, "report_to_order"):
+            if not await signal(owner, "report_to_order"):
                 self._sections.discard(number)
                 self._look = True
             return
@@ -267,14 +257,8 @@ class OrderWorkflow:
             self._sections.discard(number)
             self._look = True
 
-    async def _tell(self, number: int, signal: str) -> bool:
-        """Signal a section's workflow; False if it is not there any more."""
-        section_id = section_workflow_id(self._start.store, self._start.number, number)
-        try:
-            await workflow.get_external_workflow_handle(section_id).signal(signal)
-        except ApplicationError:
-            return False
-        return True
+    def _owner(self, section: int) -> Owner:
+        return Owner(self._start.store, self._start.number, section)
 
     def _end_section(self, closed: SectionClosed) -> None:
         self._sections.discard(closed.section)
@@ -288,18 +272,17 @@ class OrderWorkflow:
         self._new_orders.add(str(new_order.place.id))
         number = new_order.number
         while True:
+            owner = Owner(self._start.store, number)
             try:
                 _ = await workflow.start_child_workflow(
                     OrderWorkflow.run,
                     OrderInput(self._start.store, number, new_order.place),
-                    id=order_workflow_id(self._start.store, number),
+                    id=owner.workflow_id,
                     parent_close_policy=ParentClosePolicy.ABANDON,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    priority=Priority(priority_key=ORDER_PRIORITY),
-                    search_attributes=TypedSearchAttributes(
-                        [SearchAttributePair(OPMS_STORE, self._start.store), SearchAttributePair(OPMS_NUMBER, number)]
-                    ),
-                    static_summary=f"Order {number}, again after {self._start.number}",
+                    priority=owner.priority,
+                    search_attributes=owner.search_attributes,
+                    static_summary=f"{owner.summary}, again after {self._start.number}",
                 )
             except WorkflowAlreadyStartedError:
                 number = renumbered(number, workflow.random().randrange(DICE_SIDES))
@@ -322,7 +305,7 @@ class OrderWorkflow:
         """A new run with an empty history; sections go on by themselves and report to it."""
         await self._calls.suspend()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(OrderInput(self._start.store, self._start.number, pending=tuple(self._inbox)))
+        workflow.continue_as_new(Owner(self._start.store, self._start.number).again(*self._inbox))
 
     def _known(self) -> Progress:
         if self._progress is None:

@@ -3,16 +3,13 @@
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, SearchAttributeKey, WorkflowIDReusePolicy
-from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
+from temporalio.common import RetryPolicy, SearchAttributeKey
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.order import OrderInput
-    from contracts.queues import ORDERS
+    from contracts.owner import Owner
     from contracts.reconciliation import (
         FailImport,
-        Hint,
         Hinted,
         Import,
         PlanDays,
@@ -20,8 +17,7 @@ with workflow.unsafe.imports_passed_through():
         ReconciliationSteps,
         Tally,
     )
-    from domain.number import order_workflow_id
-    from workflows.upkeep import send_again
+    from workflows.starting import look_again, send
 
 SCHEDULED_FOR = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 """The time that a run of the schedule stands for, however late it runs."""
@@ -142,34 +138,15 @@ class ReconciliationWorkflow:
             if not hints.cases:
                 return
             for command in hints.commands:
-                await send_again(command)
+                await send(command)
             for hint in hints.looks:
-                await _look_again(hint)
+                await look_again(Owner(hint.store, hint.number))
             await workflow.execute_activity_method(
                 ReconciliationSteps.note_told_cases,
                 Hinted(hints.cases),
                 start_to_close_timeout=STEP_TIMEOUT,
                 retry_policy=STEP_RETRY,
             )
-
-
-async def _look_again(hint: Hint) -> None:
-    """Hurry the order's workflow; if it has closed, start it again: it reads the database and asks what is open."""
-    workflow_id = order_workflow_id(hint.store, hint.number)
-    try:
-        await workflow.get_external_workflow_handle(workflow_id).signal("look_again")
-    except ApplicationError:
-        try:
-            _ = await workflow.start_child_workflow(
-                "Order",
-                OrderInput(hint.store, hint.number),
-                id=workflow_id,
-                task_queue=ORDERS,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            )
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("reopened by somebody else in between; it has looked")
 
 
 def _add(findings: dict[str, int], tally: Tally) -> None:

@@ -1,16 +1,15 @@
 """One section on its way: prepared, shipped (in part), delivered, held, until its goods arrived or are canceled."""
 
 from temporalio import workflow
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from contracts.command import Command, Release
-    from contracts.order import ApplyCommand, OrderInput, OrderSteps, Progress
-    from contracts.queues import OPMS_NUMBER, OPMS_STORE, STORE_STEP_RETRY, STORE_STEP_TIMEOUT
+    from contracts.order import ApplyCommand, OrderSteps, Progress
+    from contracts.owner import Owner
+    from contracts.queues import STORE_STEP_RETRY, STORE_STEP_TIMEOUT
     from contracts.section import SectionClosed, SectionInput, SectionRef, SectionSteps
-    from domain.number import order_workflow_id
+    from workflows.starting import look_again, signal
 
 
 @workflow.defn(name="Section")
@@ -20,6 +19,7 @@ class SectionWorkflow:
     @workflow.init
     def __init__(self, start: SectionInput) -> None:
         self._start = start
+        self._order = Owner(start.store, start.number)
         self._inbox: list[Command] = list(start.pending)
         self._look = False
         self._report = start.report
@@ -41,7 +41,8 @@ class SectionWorkflow:
             if not self._report or told == closed:
                 return closed
             told = closed
-            await self._tell_order("section_closed", closed)  # A command that comes meanwhile is decided as well.
+            # The order's run may have closed: what matters is in the database, and a later run will read it.
+            await signal(self._order, "section_closed", closed)  # A command that comes meanwhile is decided as well.
 
     @workflow.signal(description="A command about this section; decided once by its id.")
     def submit(self, command: Command) -> None:
@@ -72,7 +73,7 @@ class SectionWorkflow:
             if progress.refused is None:
                 self._absorb(progress)
                 if progress.calls:
-                    await self._tell_order("look_again")
+                    await self._hurry_order()
             self._look = self._look or isinstance(command.body, Release)
         if self._look:
             self._look = False
@@ -96,41 +97,14 @@ class SectionWorkflow:
         self._progress = progress
         workflow.set_current_details(f"**{self._status()}**. The order waits for {progress.waits_for}.")
 
-    async def _tell_order(self, signal: str, *arguments: object) -> None:
-        """The order's run may be closed: what matters is in the database, and a later run will read it."""
-        order_id = order_workflow_id(self._start.store, self._start.number)
-        try:
-            await workflow.get_external_workflow_handle(order_id).signal(signal, args=arguments)
-        except ApplicationError:
-            if signal == "look_again":
-                await self._reopen_order(order_id)
-
-    async def _reopen_order(self, order_id: str) -> None:
-        """Money is due and nobody asks for it: the order's run is gone (terminated), so another one takes over."""
-        try:
-            _ = await workflow.start_child_workflow(
-                "Order",
-                OrderInput(self._start.store, self._start.number),
-                id=order_id,
-                parent_close_policy=ParentClosePolicy.ABANDON,
-                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(OPMS_STORE, self._start.store),
-                        SearchAttributePair(OPMS_NUMBER, self._start.number),
-                    ]
-                ),
-                static_summary=f"Order {self._start.number}",
-            )
-        except WorkflowAlreadyStartedError:
-            await self._tell_order("look_again")
+    async def _hurry_order(self) -> None:
+        """Money is due: if the order's run is gone (terminated), another one takes over."""
+        while not await look_again(self._order):
+            continue  # Somebody has started it in between: that run must hear of it.
 
     def _continue(self) -> None:
-        workflow.continue_as_new(
-            SectionInput(
-                self._start.store, self._start.number, self._start.section, report=True, pending=tuple(self._inbox)
-            )
-        )
+        mine = Owner(self._start.store, self._start.number, self._start.section)
+        workflow.continue_as_new(mine.again(*self._inbox))
 
     def _known(self) -> Progress:
         if self._progress is None:

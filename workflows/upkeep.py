@@ -3,17 +3,11 @@
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.workflow import ParentClosePolicy
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from contracts.command import SECTION_COMMANDS, Command
-    from contracts.order import OrderInput
-    from contracts.queues import ORDERS
-    from contracts.section import SectionInput
     from contracts.upkeep import Drift, UpkeepSteps
-    from domain.number import order_workflow_id, section_workflow_id
+    from workflows.starting import send
 
 RETRY = RetryPolicy(maximum_attempts=5, maximum_interval=timedelta(seconds=30))
 """A schedule comes again: what fails five times waits for the next run."""
@@ -31,7 +25,7 @@ class RelayWorkflow:
             UpkeepSteps.find_lost_commands, start_to_close_timeout=STEP_TIMEOUT, retry_policy=RETRY
         )
         for command in lost:
-            await send_again(command)
+            await send(command)  # Started by somebody else in between: the next run looks again.
         sent = 0
         while True:
             delivered = await workflow.execute_activity_method(
@@ -40,37 +34,6 @@ class RelayWorkflow:
             sent += delivered.sent
             if not delivered.more or workflow.info().is_continue_as_new_suggested():
                 return sent
-
-
-async def send_again(command: Command) -> None:
-    """To the workflow that decides it, once by its id; started again if it has closed."""
-    section = command.body.section if isinstance(command.body, SECTION_COMMANDS) else None
-    if section is None:
-        workflow_id = order_workflow_id(command.store, command.number)
-    else:
-        workflow_id = section_workflow_id(command.store, command.number, section)
-    try:
-        await workflow.get_external_workflow_handle(workflow_id).signal("submit", command)
-    except ApplicationError:
-        await _start_again(command, workflow_id, section)
-
-
-async def _start_again(command: Command, workflow_id: str, section: int | None) -> None:
-    name = "Order"
-    start: OrderInput | SectionInput = OrderInput(command.store, command.number, pending=(command,))
-    if section is not None:
-        name, start = "Section", SectionInput(command.store, command.number, section, report=True, pending=(command,))
-    try:
-        _ = await workflow.start_child_workflow(
-            name,
-            start,
-            id=workflow_id,
-            task_queue=ORDERS,
-            parent_close_policy=ParentClosePolicy.ABANDON,
-            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        )
-    except WorkflowAlreadyStartedError:
-        workflow.logger.info("reopened by somebody else in between; the next run looks again")
 
 
 @workflow.defn(name="Housekeeping")

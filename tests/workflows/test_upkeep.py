@@ -4,9 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
+from temporalio.converter import decode_typed_search_attributes
+
 from commands.command import COMMAND
 from contracts.command import Body, Command, Deliver, RefundMoney, Ship
-from contracts.queues import UPDATES
+from contracts.queues import OPMS_NUMBER, OPMS_STORE, UPDATES
 from contracts.upkeep import Drift
 from domain.states import OrderStatus
 from tests.stack import STORE, Shop, a_checkout
@@ -45,6 +47,31 @@ async def test_promised_commands_are_sent_to_whoever_decides_them_running_or_clo
     assert [(await shop.decided(c))["status"] for c in late] == ["applied", "rejected"]
     await shop.closes(number)
     assert (await shop.order(number)).refunded == 3
+
+
+async def introduced(shop: Shop, number: str, section: int | None = None) -> tuple[str | None, str | None, str | None]:
+    """What the last run was started with for an operator to find it by: store, number, summary."""
+    handle = shop.workflow(number, section)
+    begun = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+    found = decode_typed_search_attributes(begun.search_attributes)
+    return found.get(OPMS_STORE), found.get(OPMS_NUMBER), await (await handle.describe()).static_summary()
+
+
+async def test_what_a_schedule_or_a_section_starts_again_says_whose_it_is(shop: Shop) -> None:
+    number = await shop.placed(capture="on_shipment")
+    of_order = (STORE, number, f"Order {number}")
+    of_section = (STORE, number, f"Section 1 of order {number}")
+    assert (await introduced(shop, number), await introduced(shop, number, 1)) == (of_order, of_section)
+    await shop.workflow(number).terminate("by an operator")
+    await shop.applied(number, Ship(1, "CJ", "1"))
+    await shop.becomes(number, "what was shipped is captured", lambda o: o.captured > 0)
+    assert await introduced(shop, number) == of_order
+    for section in (None, 1):
+        await shop.workflow(number, section).terminate("by an operator")
+    given = [await promised(shop, number, Deliver(1)), await promised(shop, number, RefundMoney("x", amount=1))]
+    await relay(shop)
+    assert [(await shop.decided(c))["status"] for c in given] == ["applied", "applied"]
+    assert (await introduced(shop, number), await introduced(shop, number, 1)) == (of_order, of_section)
 
 
 async def test_money_that_goods_have_earned_is_taken_though_the_orders_workflow_is_gone(shop: Shop) -> None:
