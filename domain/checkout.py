@@ -14,6 +14,7 @@ from domain.allocation import allocate, included_taxes
 from domain.errors import Flaw, Invalid, OutOfStock, TotalMismatch
 from domain.order import Discount, Order
 from domain.payment import INTERNAL_METHODS, Payment, PaymentRequest
+from domain.schedule import AskedPart, agreed, check_sum, first_amount, schedule_flaws
 from domain.section import Item, NewId, Section
 from domain.states import OrderStatus, RequestStatus, SectionStatus, TenderStatus
 
@@ -88,7 +89,7 @@ class AskedPayment:
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A checkout as asked. ``expected_total`` is what the customer was shown."""
+    """A checkout as asked. ``expected_total`` is what the customer was shown; without a schedule all is due now."""
 
     customer: Customer
     currency: str
@@ -99,6 +100,7 @@ class Checkout:
     payment_mode: PaymentMode = "atomic"
     capture: CaptureMode = "automatic"
     reorder_of: str | None = None
+    payment_schedule: tuple[AskedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,9 @@ class Quote:
         return total
 
 
-def quote(checkout: Checkout, catalog: Mapping[str, CatalogSku], *, currency: str) -> Quote:
+def quote(checkout: Checkout, catalog: Mapping[str, CatalogSku], *, currency: str, now: datetime) -> Quote:
     """Price a checkout. Raises `Invalid` with pointers, `OutOfStock`, `TotalMismatch`; changes nothing."""
-    _check_shape(checkout, catalog, currency)
+    _check_shape(checkout, catalog, currency, now)
     lines = _price(checkout, catalog)
     shipping = sum(s.shipping_fee for s in checkout.sections)
     paid = sum(line.paid for line in lines)
@@ -170,9 +172,14 @@ def quote(checkout: Checkout, catalog: Mapping[str, CatalogSku], *, currency: st
         raise TotalMismatch(
             f"expected_total is {checkout.expected_total}, the catalogue says {figures['total']}", figures=figures
         )
-    too_little = checkout.payment_mode == "atomic" and figures["payments"] < figures["total"]
-    if figures["payments"] > figures["total"] or too_little:
-        raise TotalMismatch(f"payments add up to {figures['payments']}, due is {figures['total']}", figures=figures)
+    check_sum(checkout.payment_schedule, figures["total"])
+    least = figures["total"]
+    if checkout.payment_mode == "accumulate":  # It may begin with no payment at all, and be paid by its link.
+        least = first_amount(checkout.payment_schedule) if checkout.payments else 0
+    if not least <= figures["payments"] <= figures["total"]:
+        due = least if figures["payments"] < least else figures["total"]
+        figures |= {"due": due} if checkout.payment_schedule else {}
+        raise TotalMismatch(f"payments add up to {figures['payments']}, due is {due}", figures=figures)
     check_stock([line.asked for line in lines], catalog)
     return Quote(lines, figures)
 
@@ -192,7 +199,7 @@ def check_stock(wanted: Sequence[AskedItem], catalog: Mapping[str, CatalogSku]) 
         raise OutOfStock(f"not enough stock: {names}", figures={"skus": short})
 
 
-def _check_shape(checkout: Checkout, catalog: Mapping[str, CatalogSku], currency: str) -> None:
+def _check_shape(checkout: Checkout, catalog: Mapping[str, CatalogSku], currency: str, now: datetime) -> None:
     flaws: list[Flaw] = []
     if checkout.currency != currency:
         flaws.append(Flaw("/currency", "currency_not_of_store", f"this store sells in {currency}"))
@@ -200,12 +207,11 @@ def _check_shape(checkout: Checkout, catalog: Mapping[str, CatalogSku], currency
         flaws.append(Flaw("/sections", "empty", "an order needs at least one section"))
     for s, section in enumerate(checkout.sections):
         flaws += _section_flaws(s, section, catalog)
-    flaws += [
-        Flaw(f"/discounts/{d}/amount", "too_small", "at least 0")
-        for d, discount in enumerate(checkout.discounts)
-        if discount.amount < 0
-    ]
-    flaws += _payment_flaws(checkout.payments)
+    for d, discount in enumerate(checkout.discounts):
+        if discount.amount < 0:
+            flaws.append(Flaw(f"/discounts/{d}/amount", "too_small", "at least 0"))
+    flaws += payment_flaws(checkout.payments)
+    flaws += schedule_flaws(checkout.payment_schedule, accumulates=checkout.payment_mode == "accumulate", now=now)
     if flaws:
         raise Invalid("the checkout cannot be placed as it is", flaws=flaws)
     items = sum(catalog[i.sku].price * i.quantity for s in checkout.sections for i in s.items)
@@ -231,14 +237,8 @@ def _section_flaws(s: int, section: AskedSection, catalog: Mapping[str, CatalogS
     return flaws
 
 
-def check_payments(asked: Sequence[AskedPayment]) -> None:
-    """Refuse legs that pay nothing, or less."""
-    flaws = _payment_flaws(asked)
-    if flaws:
-        raise Invalid("these payments cannot be taken", flaws=flaws)
-
-
-def _payment_flaws(asked: Sequence[AskedPayment]) -> list[Flaw]:
+def payment_flaws(asked: Sequence[AskedPayment]) -> list[Flaw]:
+    """Legs that pay nothing, or less."""
     return [Flaw(f"/payments/{k}/amount", "too_small", "at least 1") for k, p in enumerate(asked) if p.amount < 1]
 
 
@@ -276,6 +276,8 @@ class Opening:
 def open_order(checkout: Checkout, priced: Quote, opening: Opening) -> Order:
     """The order, waiting for payment: stock held, one request for the whole, one payment per leg."""
     order_id, new_id = opening.order_id, opening.new_id
+    schedule = agreed(checkout.payment_schedule, opening.expires_at)
+    expires_at = schedule[0].due_at if schedule else opening.expires_at
     order = Order(
         id=order_id,
         store_id=opening.store_id,
@@ -288,7 +290,7 @@ def open_order(checkout: Checkout, priced: Quote, opening: Opening) -> Order:
         customer_email=checkout.customer.email,
         customer_phone=checkout.customer.phone,
         created_at=opening.now,
-        expires_at=opening.expires_at,
+        expires_at=expires_at,
         checkout_id=opening.checkout_id,
         payment_mode=checkout.payment_mode,
         capture=checkout.capture,
@@ -327,7 +329,8 @@ def open_order(checkout: Checkout, priced: Quote, opening: Opening) -> Order:
         amount=priced.total,
         status=RequestStatus.OPEN,
         purpose="checkout",
-        due_at=opening.expires_at,
+        due_at=expires_at,
+        schedule=schedule,
     )
     payments = new_payments(order, request, checkout.payments, new_id=new_id)
     return order.put(*sections, *items, *discounts, request, *payments)

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from domain.checkout import AskedPayment, check_payments, new_payments
+from domain.checkout import AskedPayment, new_payments, payment_flaws
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, TotalMismatch
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, PaymentRequest
-from domain.taking import Moment, is_broken
+from domain.schedule import next_amount
+from domain.states import RequestStatus
+from domain.taking import Moment, is_broken, over
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """PGs name what they send back as they like (``paymentKey``); adapters know it by our names (``payment_key``)."""
@@ -24,9 +26,13 @@ def pay(
 ) -> Order:
     """Add payments to a request. Their sum must be what is left; what may still be charged counts as covered (R1).
 
-    What is just being given back pays nothing, yet may still be charged: until it is back, nothing can be paid.
+    Of a request with a schedule it must be the next part, or more, up to what is left. Where an order accumulates
+    without a schedule, any part of it will do. What is just being given back pays nothing, yet may still be charged:
+    until it is back, nothing can be paid.
     """
-    check_payments(asked)
+    flaws = payment_flaws(asked)
+    if flaws:
+        raise Invalid("these payments cannot be taken", flaws=flaws)
     request = _open_request(order, request_id)
     exposed = sum(p.exposed for p in order.tenders(request))
     left = request.amount - exposed
@@ -34,10 +40,25 @@ def pay(
     figures = {"amount": request.amount, "covered": exposed, "left": left, "payments": total}
     if total > left:
         raise AmountExceeded(f"the payments add up to {total}, {left} is left to pay", figures=figures)
-    due = request.amount - sum(p.exposed for p in order.tenders(request) if not is_broken(order, p))
-    if order.payment_mode == "atomic" and total < due:
-        raise TotalMismatch(f"the payments add up to {total}, due is {due}", figures=figures)
+    due = _least(order, request, exposed)
+    if total < due:
+        raise TotalMismatch(f"the payments add up to {total}, due is {due}", figures=figures | {"due": due})
     return order.put(*new_payments(order, request, asked, new_id=moment.new_id, command_id=command_id))
+
+
+def _least(order: Order, request: PaymentRequest, exposed: int) -> int:
+    """What payments must add up to at least."""
+    if order.payment_mode == "atomic":
+        return request.amount - sum(p.exposed for p in order.tenders(request) if not is_broken(order, p))
+    return next_amount(request, exposed) if request.schedule else 0
+
+
+def expire(order: Order, moment: Moment) -> Order:
+    """End the requests that are not paid when their time has come: stock and what was taken of them go back."""
+    for request in order.requests:
+        if request.status in LIVE_REQUESTS and request.due_at and request.due_at <= moment.now:
+            order = over(order, order.request(request.id), RequestStatus.EXPIRED, moment)
+    return order
 
 
 def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment: Moment) -> Order:

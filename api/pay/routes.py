@@ -21,7 +21,7 @@ from starlette.routing import Route
 from api.middleware import read_body
 from api.pay.link import links_to_pay
 from api.pay.pace import Pace
-from api.pay.view import View, view_of
+from api.pay.view import View, offers, view_of
 from api.pay.words import LANGUAGES, WORDS, language_of, money
 from api.problem import request_id_of
 from api.resources import resources_of
@@ -78,11 +78,13 @@ class PayPage:
             form = await _form_of(request)
         except Turned as away:
             return away.page(request)
+        amounts, methods = await found.offers()
+        chosen = {str(amount): amount for amount in amounts}.get(form.get("amount", ""))
         method = form.get("method", "")
-        if found.view.state != "open" or method not in await found.methods():
-            return RedirectResponse(found.here, 303)
+        if found.view.state != "open" or method not in methods or chosen is None:
+            return RedirectResponse(found.here, 303)  # Also a page that shows another amount than is due by now.
         back = f"{found.link}/back?lang={found.language}"
-        asked = AskedPayment(method, found.view.left, return_url=back)
+        asked = AskedPayment(method, chosen, return_url=back)
         command_id = uuid5(found.request.id, f"pay {form.get('once', '')}")
         await found.give(command_id, Pay((asked,), found.request.id))
         await until_final(request, command_id, PATIENCE_SECONDS)
@@ -152,20 +154,21 @@ class Found:
         """The page in the customer's language, on whatever host it was opened."""
         return f"{self._http.scope.get('root_path', '')}/pay/{self._http.path_params['token']}?lang={self.language}"
 
-    async def methods(self) -> list[str]:
-        """What an account of the store takes, in this currency, of this amount."""
+    async def offers(self) -> tuple[tuple[int, ...], list[str]]:
+        """The amounts to choose from, and the methods by which an account of the store takes them."""
         resources = resources_of(self._http)
         async with resources.database.reading() as connection:
             names = await paying_accounts(connection, self.order.store_id)
         limits = [
             limit for n in names if n in resources.gateways for limit in resources.gateways[n].capabilities().limits
         ]
-        taken = {
-            limit.method
-            for limit in limits
-            if limit.currency == self.order.currency and limit.minimum <= self.view.left <= limit.maximum
-        }
-        return [method for method in METHODS if method in taken]
+        fitting = [limit for limit in limits if limit.currency == self.order.currency]
+
+        def methods_of(amount: int) -> list[str]:
+            taken = {limit.method for limit in fitting if limit.minimum <= amount <= limit.maximum}
+            return [method for method in METHODS if method in taken]
+
+        return offers(self.view.amounts, methods_of)
 
     async def give(self, command_id: UUID, body: Body) -> None:
         """Give a command in the customer's name."""
@@ -178,10 +181,11 @@ class Found:
         view = self.view
         if view.state in {"paid", "over", "busy"}:
             return _html("message.html", self._http, 200, message=view.state, refresh=view.state == "busy")
-        methods = await self.methods() if view.state == "open" else []
+        amounts, methods = await self.offers() if view.state == "open" else ((), [])
         if view.state == "open" and not methods:
             return _html("message.html", self._http, 200, message="no_way", refresh=True)
-        return _html("pay.html", self._http, 200, view=view, methods=methods, once=str(uuid4()), link=self.here)
+        form = {"amounts": amounts, "methods": methods, "once": str(uuid4()), "link": self.here}
+        return _html("pay.html", self._http, 200, view=view, **form)
 
 
 def _language(request: Request) -> str:

@@ -1,11 +1,13 @@
 """What a payment request looks like to the customer who holds its link. Pure."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from domain.order import Order
 from domain.payment import DEAD_TENDERS, LIVE_REQUESTS, Payment, PaymentRequest
+from domain.schedule import Standing, action_due, next_amount, standing
 from domain.section import Section
 from domain.states import RequestStatus, TenderStatus
 
@@ -48,7 +50,10 @@ class View:
     discount: int
     total: int
     left: int
+    amounts: tuple[int, ...]
+    """What may be paid now: what is due, and if that is but a part, all that is left."""
     due_at: datetime | None
+    parts: tuple[Standing, ...] = ()
     action_url: str | None = None
     deposit: Deposit | None = None
     declined: str | None = None
@@ -71,9 +76,11 @@ def view_of(order: Order, request: PaymentRequest) -> View:
         discount=sum(i.discount for i in items),
         total=request.amount,
         left=request.amount - exposed,
+        amounts=tuple(sorted({next_amount(request, exposed), request.amount - exposed})),
         due_at=request.due_at,
+        parts=standing(request),
         action_url=waiting.action_url if waiting else None,
-        deposit=_deposit(waiting),
+        deposit=_deposit(request, waiting),
         declined=_declined(tenders),
     )
 
@@ -93,7 +100,18 @@ def _number_of(sections: list[Section], request: PaymentRequest) -> int | None:
     return sections[0].number if request.section_id and sections else None
 
 
-def _deposit(payment: Payment | None) -> Deposit | None:
+def offers(amounts: Sequence[int], methods_of: Callable[[int], list[str]]) -> tuple[tuple[int, ...], list[str]]:
+    """The amounts and the methods to offer, such that every method takes every amount.
+
+    The first amount that anything takes counts, with its methods, and of the larger ones those that these take too.
+    """
+    for n, amount in enumerate(amounts):
+        if methods := methods_of(amount):
+            return tuple(a for a in amounts[n:] if set(methods) <= set(methods_of(a))), methods
+    return (), []
+
+
+def _deposit(request: PaymentRequest, payment: Payment | None) -> Deposit | None:
     if payment is None or payment.action_kind != "deposit":
         return None
     fields = payment.action_fields or {}
@@ -102,7 +120,7 @@ def _deposit(payment: Payment | None) -> Deposit | None:
         fields.get("account", ""),
         fields.get("holder", ""),
         payment.amount,
-        payment.action_due_at,
+        action_due(request, payment),
     )
 
 

@@ -1,6 +1,6 @@
 """``POST /v1/checkouts``: place an order."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from api.prefer import applied, wait_of
 from api.problem import Refused, StoredProblem, request_id_of
 from api.resources import resources_of
 from api.schemas.checkout import CheckoutIn
-from api.schemas.example import CARD_CHECKOUT, CHECKOUT, ORDER
+from api.schemas.example import CARD_CHECKOUT, CHECKOUT, ORDER, SCHEDULE_CHECKOUT
 from api.schemas.order import OrderOut, order_response, order_to_come
 from commands.idempotency import Claim
 from commands.order import Placed, place_order
@@ -38,6 +38,7 @@ SHORTEST_WAIT = timedelta(seconds=1)
 EXAMPLES: dict[str, Example] = {
     "two_sections": {"summary": "Two destinations, points and a card", "value": CHECKOUT},
     "card": {"summary": "One destination, one card", "value": CARD_CHECKOUT},
+    "schedule": {"summary": "A deposit now, the rest later", "value": SCHEDULE_CHECKOUT},
 }
 
 
@@ -80,7 +81,7 @@ async def _refuse_early(request: Request, caller: Caller, checkout: Checkout) ->
     skus = [item.sku for section in checkout.sections for item in section.items]
     async with resources_of(request).database.reading() as connection:
         shelf = await load_shelf(connection, caller.store, skus)
-    _ = quote(checkout, shelf.skus, currency=shelf.currency)
+    _ = quote(checkout, shelf.skus, currency=shelf.currency, now=datetime.now(UTC))
 
 
 async def _place(request: Request, caller: Caller, claim: Claim, checkout: Checkout, *, wait: int) -> Placed:

@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from api.pay.link import PayLinks
 from api.schemas.checkout import CheckoutIn
+from api.schemas.moment import rfc3339
 from api.schemas.order import Links, order_out
 from domain.cascade import cascade
 from domain.checkout import CatalogSku, Opening, open_order, quote
@@ -71,6 +72,14 @@ CARD_CHECKOUT: dict[str, Any] = CHECKOUT | {
     "payments": [{"method": "card", "amount": 19900, "token": "tok_ok"}],
 }
 """The shortest: one section, one card."""
+SCHEDULE_CHECKOUT: dict[str, Any] = {name: part for name, part in CARD_CHECKOUT.items() if name != "payment_mode"} | {
+    "payments": [{"method": "card", "amount": 5000, "token": "tok_ok"}],
+    "payment_schedule": [
+        {"amount": 5000, "due_at": None},
+        {"amount": 14900, "due_at": rfc3339(datetime.now(UTC) + timedelta(weeks=8))},
+    ],
+}
+"""A deposit now, the rest in eight weeks from the start of this process: as long as a real date can be right."""
 _CATALOG = {
     "TEE-BLK-M": CatalogSku("TEE-BLK-M", "T-shirt black M", 19900, 1000, tracked=False, available=0),
     "MUG-01": CatalogSku("MUG-01", "Mug", 14900, 1000, tracked=False, available=0),
@@ -100,7 +109,7 @@ def placed_order() -> Order:
         new_id=new_id,
     )
     checkout = CheckoutIn.model_validate(CHECKOUT).to_domain()
-    order = settle(open_order(checkout, quote(checkout, _CATALOG, currency="KRW"), opening), moment)
+    order = settle(open_order(checkout, quote(checkout, _CATALOG, currency="KRW", now=_NOW), opening), moment)
     while due := [o for o in order.operations if o.outcome is Outcome.INITIATED]:
         for operation in due:
             captured = operation.amount if operation.capture_now else 0

@@ -11,7 +11,7 @@ from domain.allocation import tax_included
 from domain.checkout import AskedItem, AskedPayment, AskedSection, CatalogSku, Checkout, quote
 from domain.errors import Invalid, OutOfStock, Rejected, TotalMismatch
 from domain.states import ItemState, OrderStatus, SectionStatus, TenderStatus
-from tests.domain.desk import BUSAN, CATALOG, SEOUL, Desk, a_checkout
+from tests.domain.desk import BUSAN, CATALOG, SEOUL, START, Desk, a_checkout
 
 SKUS = st.builds(
     CatalogSku,
@@ -45,7 +45,7 @@ def test_the_shares_of_any_cart_add_up_to_the_last_unit(
         a_checkout(sections=cart(sections), discount=discount, expected=total),
         payments=(AskedPayment("card", total, "tok"),) if total else (),
     )
-    priced = quote(asked, catalog, currency="KRW")
+    priced = quote(asked, catalog, currency="KRW", now=START)
     assert priced.total == total
     assert sum(line.discount for line in priced.lines) == discount
     assert sum(line.paid for line in priced.lines) == goods - discount
@@ -59,7 +59,7 @@ def test_the_shares_of_any_cart_add_up_to_the_last_unit(
 
 
 def test_the_example_of_the_contract_costs_what_the_contract_says() -> None:
-    priced = quote(a_checkout(discount=5000), CATALOG, currency="KRW")
+    priced = quote(a_checkout(discount=5000), CATALOG, currency="KRW", now=START)
     assert priced.figures == {
         "items": 54700,
         "discount": 5000,
@@ -130,7 +130,7 @@ FLAWS: list[tuple[str, dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("changed", "pointer", "code"), [f[1:] for f in FLAWS], ids=[f[0] for f in FLAWS])
 def test_what_does_not_fit_together_is_pointed_at(changed: dict[str, Any], pointer: str, code: str) -> None:
     with pytest.raises(Invalid) as refused:
-        quote(replace(a_checkout(), **changed), CATALOG, currency="KRW")
+        quote(replace(a_checkout(), **changed), CATALOG, currency="KRW", now=START)
     assert [(f.pointer, f.code) for f in refused.value.flaws] == [(pointer, code)]
 
 
@@ -139,7 +139,7 @@ def test_discounts_cannot_exceed_the_items_nor_be_negative() -> None:
     for amount, pointer in ((54701, "/discounts"), (-1, "/discounts/0/amount")):
         wrong = replace(asked, discounts=(replace(asked.discounts[0], amount=amount),))
         with pytest.raises(Invalid) as refused:
-            quote(wrong, CATALOG, currency="KRW")
+            quote(wrong, CATALOG, currency="KRW", now=START)
         assert refused.value.flaws[0].pointer == pointer
 
 
@@ -155,24 +155,24 @@ def test_discounts_cannot_exceed_the_items_nor_be_negative() -> None:
 )
 def test_a_total_that_is_off_is_answered_with_the_servers_figures(changed: dict[str, Any]) -> None:
     with pytest.raises(TotalMismatch) as refused:
-        quote(replace(a_checkout(), **changed), CATALOG, currency="KRW")
+        quote(replace(a_checkout(), **changed), CATALOG, currency="KRW", now=START)
     assert refused.value.figures["total"] == 62700
 
 
 def test_an_order_that_accumulates_may_begin_with_less() -> None:
     part = replace(a_checkout(mode="accumulate"), payments=(AskedPayment("card", 700),))
-    assert quote(part, CATALOG, currency="KRW").total == 62700
+    assert quote(part, CATALOG, currency="KRW", now=START).total == 62700
 
 
 def test_stock_is_checked_over_all_lines_of_a_sku() -> None:
     sections = tuple(AskedSection(SEOUL, "s", 0, (AskedItem("TEE", 501), AskedItem("CARD", 9999))) for _ in range(2))
     with pytest.raises(OutOfStock) as refused:
-        quote(a_checkout(sections=sections), CATALOG, currency="KRW")
+        quote(a_checkout(sections=sections), CATALOG, currency="KRW", now=START)
     assert refused.value.figures == {"skus": [{"sku": "TEE", "wanted": 1002, "available": 1000}]}
 
 
 def test_a_refused_checkout_is_an_answer_not_a_failure() -> None:
     wrong: Checkout = replace(a_checkout(), currency="USD")
     with pytest.raises(Rejected) as refused:
-        quote(wrong, CATALOG, currency="KRW")
+        quote(wrong, CATALOG, currency="KRW", now=START)
     assert refused.value.problem.code == "invalid_request"
