@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from contracts.command import Command, Recheck
+from contracts.command import Command, Doubt, Recheck
 from contracts.reconciliation import Hint, Hints
 from domain.payment import RELEASED_OUTCOMES
 from domain.reconciliation import HEALED_BY_ORDER, Movement
@@ -64,9 +64,11 @@ _JUDGE_AGAIN = text(
 )
 _UNHINTED = text(
     f"""
-    SELECT c.id, c.store_id, c.number, c.merchant_ref, t.outcome
+    SELECT c.id, c.store_id, c.number, c.merchant_ref, t.outcome,
+           CASE WHEN o.outcome = 'succeeded' THEN o.id END
       FROM reconciliation_case c
       LEFT JOIN attempt t ON t.account = c.account AND t.merchant_ref = c.merchant_ref
+      LEFT JOIN operation o ON o.id = c.operation_id AND c.kind = 'status_mismatch'
      WHERE c.account = :account AND c.closed_at IS NULL AND c.hinted_at IS NULL AND c.number IS NOT NULL
        AND c.kind IN ({_HEALING})
      ORDER BY c.id LIMIT :limit
@@ -134,14 +136,16 @@ async def judge_again(connection: AsyncConnection, account: str) -> None:
 async def find_untold_cases(connection: AsyncConnection, account: str, *, now: datetime) -> Hints:
     """Up to `HINTS` cases whose orders have not been told.
 
-    A closed attempt is asked about by the command ``recheck``, whose id is the case's: its row is the promise. Anything
-    else is being asked about already, and only hurried.
+    A closed attempt is asked about by the command ``recheck``, what the PG has taken back by ``doubt``; either has the
+    case's id, and its row is the promise. Anything else is being asked about already, and only hurried.
     """
     rows = (await connection.execute(_UNHINTED, {"account": account, "limit": HINTS})).all()
     commands: list[Command] = []
     looks: list[Hint] = []
-    for case, store, number, merchant_ref, outcome in rows:
-        if outcome in RELEASED_OUTCOMES:
+    for case, store, number, merchant_ref, outcome, taken_back in rows:
+        if taken_back is not None:
+            commands.append(Command(case, store, number, ACTOR, Doubt(taken_back)))
+        elif outcome in RELEASED_OUTCOMES:
             commands.append(Command(case, store, number, ACTOR, Recheck(merchant_ref)))
         else:
             looks.append(Hint(store, number))
@@ -162,6 +166,6 @@ def _promise(command: Command, now: datetime) -> dict[str, Any]:
         "number": command.number,
         "kind": command.body.kind,
         "actor": command.actor,
-        "body": json.dumps(asdict(command.body)),
+        "body": json.dumps(asdict(command.body), default=str),
         "now": now,
     }

@@ -43,11 +43,11 @@ from domain.errors import IllegalTransition, NumberTaken, Problem, Rejected, Unk
 from domain.gateway import Capabilities, Outcome
 from domain.health import Heard, heard
 from domain.order import Order
-from domain.payment import INTERNAL_METHODS, LIVE_REQUESTS
+from domain.paying import expire
+from domain.payment import INTERNAL_METHODS
 from domain.recording import record
 from domain.resolution import Ask, weighed
-from domain.states import RequestStatus
-from domain.taking import Moment, over
+from domain.taking import Moment
 from models.database import Database
 from queries.catalog import load_shelf
 from queries.order import load_order
@@ -154,10 +154,7 @@ class OrderActivities(OrderSteps):
         """End the requests whose time is over: stock and money go back. Capture the holds that are about to lapse."""
 
         def rule(order: Order, moment: Moment) -> Order:
-            for due in order.requests:
-                if due.status in LIVE_REQUESTS and due.due_at and due.due_at <= moment.now:
-                    order = over(order, order.request(due.id), RequestStatus.EXPIRED, moment)
-            return capture_lapsing(order, moment)
+            return capture_lapsing(expire(order, moment), moment)
 
         return await self._change(request, "payment_window_over", rule)
 
@@ -175,9 +172,9 @@ class OrderActivities(OrderSteps):
         place = request.place
         wanted = [item.sku for section in place.checkout.sections for item in section.items]
         shelf = await load_shelf(connection, request.store, wanted)
-        priced = quote(place.checkout, shelf.skus, currency=shelf.currency)
         needs = Needs(shelf.currency, manual_capture=_needs_manual(place), several_captures=_ships_in_parts(place))
         desk = Desk(self._database, connection, store=request.store, needs=needs, capabilities=self._capabilities)
+        priced = quote(place.checkout, shelf.skus, currency=shelf.currency, now=desk.now)
         opening = Opening(
             order_id=uuid7(),
             store_id=request.store,

@@ -14,6 +14,7 @@ from domain.gateway import Capabilities, OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, UNRESOLVED, Operation
 from domain.resolution import due_call, waits_for_resume
+from domain.schedule import next_amount
 from domain.section import CLOSED_SECTIONS
 from domain.states import OrderStatus, SectionStatus
 
@@ -131,7 +132,7 @@ def waits_for(order: Order) -> str:
             return f"{account} to answer {operation.kind} of {operation.amount} {order.currency} ({operation.outcome})"
     live = [r for r in order.requests if r.status in LIVE_REQUESTS]
     if live:
-        left = sum(r.amount - r.paid for r in live)
+        left = sum(next_amount(r, r.paid) for r in live)
         until = f" until {order.expires_at:%Y-%m-%d %H:%M} UTC" if order.expires_at else ""
         return f"the customer to pay {left} {order.currency}{until}"
     return _waits_for_goods(order)

@@ -184,7 +184,8 @@ class Router:
         if selection:
             self._selections.append(selection)
         explained: dict[str, Any] = asdict(decision)
-        return Routed(decision.account, decision.rule_version, explained | _figures(selection))
+        days = self._capabilities[decision.account].refund_days.get(wanted.method)
+        return Routed(decision.account, decision.rule_version, explained | _figures(selection), days)
 
     async def _choose(self, facts: _Facts, wanted: Wanted) -> tuple[Decision, Selection | None]:
         rule = facts.rule

@@ -45,8 +45,8 @@ _BOOKS = (
            'KRW', 'c', uuidv7(), 'atomic', 'automatic', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now()
     """,
     """
-    INSERT INTO payment_request (id, order_id, scope, amount, status, purpose, paid)
-    SELECT :order, :order, 'order', 1, 'paid', 'checkout', 1
+    INSERT INTO payment_request (id, order_id, scope, amount, status, purpose, paid, schedule)
+    SELECT :order, :order, 'order', 1, 'paid', 'checkout', 1, '[]'
     """,
     """
     INSERT INTO payment (id, order_id, request_id, position, method, amount, status, instalments, authorized, captured,
@@ -61,9 +61,9 @@ _BOOKS = (
     """,
     """
     INSERT INTO operation (id, order_id, attempt_id, payment_id, kind, amount, key, outcome, initiated_at, resolved_at,
-                           capture_now, tries, operation_ref, abandoning, orphan)
+                           capture_now, tries, operation_ref, abandoning, contradicted, orphan, reversed_amount)
     SELECT md5('o' || n)::uuid, :order, md5('a' || n)::uuid, md5('p' || n)::uuid, 'authorize', :amount, 'key-' || n,
-           'succeeded', :at, :at, true, 1, 'ch_' || n, false, false
+           'succeeded', :at, :at, true, 1, 'ch_' || n, false, false, false, 0
       FROM generate_series(1, CAST(:lines AS int)) AS n
     """,
     "ANALYZE",

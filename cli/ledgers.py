@@ -1,6 +1,6 @@
 """Our books beside a PG's own ledger, attempt by attempt: what was taken, given back, and is still held."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -108,19 +108,17 @@ def _told(account: str, merchant_ref: str, ours: AttemptMoney | None, theirs: Mo
     return Disagreement(ours.number, f"{account}, {merchant_ref}: {mine}{doubt}; {has}", ASK)
 
 
+_MOVES: Mapping[str, Callable[[int], Money]] = {
+    "authorize": lambda amount: Money(held=amount),
+    "capture": lambda amount: Money(captured=amount, held=-amount),
+    "capture_failed": lambda amount: Money(captured=-amount, held=amount),
+    "void": lambda amount: Money(held=-amount),
+    "refund": lambda amount: Money(refunded=amount),
+    "refund_failed": lambda amount: Money(refunded=-amount),
+}
+
+
 def _money(line: Mapping[str, Any]) -> Money:
     """What one entry of the ledger moves."""
-    if line["status"] != "succeeded":
-        return Money()
-    amount = int(line["amount"])
-    match line["operation"]:
-        case "authorize":
-            return Money(held=amount)
-        case "capture":
-            return Money(captured=amount, held=-amount)
-        case "void":
-            return Money(held=-amount)
-        case "refund":
-            return Money(refunded=amount)
-        case _:
-            return Money()
+    moves = _MOVES.get(line["operation"])
+    return moves(int(line["amount"])) if moves and line["status"] == "succeeded" else Money()

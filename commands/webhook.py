@@ -16,22 +16,19 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import structlog
 from sqlalchemy import RowMapping, text
 from temporalio.client import Client
-from temporalio.common import Priority, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 from uuid_utils.compat import uuid7
 
-from commands.command import submit
+from commands.command import submit, wake
 from commands.routing import UnknownGateway
-from contracts.command import Command, Recheck
-from contracts.order import OrderInput
-from contracts.queues import GATEWAY_CALL_TIMEOUT, OPMS_NUMBER, OPMS_STORE, ORDER_PRIORITY, ORDERS
+from contracts.command import Body, Command, Doubt, Recheck
+from contracts.owner import Owner
+from contracts.queues import GATEWAY_CALL_TIMEOUT
 from domain.errors import Rejected
 from domain.gateway import Outcome
-from domain.number import order_workflow_id
 from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from models.database import Database
 from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
-from workflows.order import OrderWorkflow
 
 log = structlog.get_logger()
 
@@ -102,6 +99,31 @@ _CLOSED = text(
            SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :unsigned_since))
     """
 )
+_TAKEN_BACK = text(
+    f"""
+    WITH e AS (
+        SELECT CAST(:account AS text) AS account, j.*
+          FROM jsonb_to_recordset(CAST(:events AS jsonb))
+            AS j(event_id text, reference text, merchant_ref text, operation_ref text, outcome text)),
+    found AS (SELECT e.*, ({ORDER_OF_EVENT}) AS order_id FROM e)
+    SELECT e.event_id, r.store_id, r.number, a.merchant_ref, o.id AS operation_id
+      FROM found e JOIN operation o ON o.order_id = e.order_id JOIN attempt a ON a.id = o.attempt_id
+      JOIN orders r ON r.id = o.order_id
+     WHERE a.account = e.account AND o.outcome = 'succeeded' AND o.reversed_amount = 0 AND NOT o.contradicted
+       AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now))
+       AND CASE e.outcome
+           WHEN 'action_required' THEN o.kind = 'authorize' AND a.merchant_ref = e.merchant_ref
+           ELSE o.operation_ref = e.operation_ref OR o.key = e.merchant_ref
+             OR ((o.kind = 'authorize' OR o.operation_ref IS NULL) AND e.operation_ref IS NOT NULL
+                 AND (a.reference = e.reference OR a.merchant_ref = e.merchant_ref)
+                 AND NOT EXISTS (SELECT 1 FROM operation k
+                                  WHERE k.order_id = o.order_id AND k.operation_ref = e.operation_ref)) END
+       AND NOT (CAST(:unsigned AS boolean) AND EXISTS (
+           SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :unsigned_since))
+    """
+)
+"""Operations that had succeeded and that an event says no to. One that names no operation of ours is about a capture
+that came with the authorization, or about one whose id we never learned: both are asked about."""
 _DELIVERED = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids)")
 _REVIEW = text(
     """
@@ -170,7 +192,7 @@ async def take_webhook(client: Client, database: Database, account: str, raw: by
     for row in taken_back:
         log.warning("webhook.takes_back", account=account, order=row["number"], kind=row["kind"], id=str(row["id"]))
     await _hint_all(client, database, [row for row in stored if row["waits"]])
-    await _recheck(client, database, account, batch, new={row["event_id"] for row in stored})
+    await _ask_again(client, database, account, batch, new={row["event_id"] for row in stored})
     unsigned = batch.trust is WebhookTrust.UNSIGNED
     dropped = sum(row["order_id"] is None for row in rows) if unsigned else 0
     return Receipt(
@@ -194,20 +216,7 @@ async def review_event(database: Database, store: str, event_id: UUID, *, by: st
 
 async def send_hint(client: Client, store: str, number: str) -> None:
     """Tell the order's workflow to look again now; it starts again if it has closed. Raises `RPCError`."""
-    await client.start_workflow(
-        OrderWorkflow.run,
-        OrderInput(store, number),
-        id=order_workflow_id(store, number),
-        task_queue=ORDERS,
-        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        start_signal="look_again",
-        priority=Priority(priority_key=ORDER_PRIORITY, fairness_key=store),
-        search_attributes=TypedSearchAttributes(
-            [SearchAttributePair(OPMS_STORE, store), SearchAttributePair(OPMS_NUMBER, number)]
-        ),
-        static_summary=f"Order {number}",
-        static_details="Reopened by a webhook.",
-    )
+    await wake(client, Owner(store, number), "look_again", why="a webhook")
 
 
 async def _store(database: Database, account: str, raw: bytes, batch: WebhookBatch) -> Sequence[RowMapping]:
@@ -226,32 +235,40 @@ async def _store(database: Database, account: str, raw: bytes, batch: WebhookBat
         return (await connection.execute(_STORE, parameters)).mappings().all()
 
 
-async def _recheck(
+async def _ask_again(
     client: Client, database: Database, account: str, batch: WebhookBatch, *, new: Collection[str]
 ) -> None:
-    """Money that a PG tells of on an attempt that we had closed is asked about, by a command of its own (R9).
+    """What a PG tells that we had closed is asked about, by commands: money on a closed attempt (R9), money taken back.
 
-    Its id is the event's, so that it is asked about once, also if this process dies and the PG sends the event again.
-    What nobody signed is only asked about if it is ``new`` and its attempt was not asked about a moment ago; what that
-    leaves out is found by the reconciliation.
+    A command's id comes from the event, so that it is asked about once, also if this process dies and the PG sends the
+    event again. What nobody signed is only asked about if it is ``new`` and its attempt was not asked about a moment
+    ago; what that leaves out is found by the reconciliation.
     """
     unsigned = batch.trust is WebhookTrust.UNSIGNED
-    told = [
-        {"event_id": e.event_id, "reference": e.reference, "merchant_ref": e.merchant_ref}
-        for e in batch.events
-        if e.outcome is Outcome.SUCCEEDED and (e.event_id in new or not unsigned)
-    ]
-    if not told:
-        return
-    since = datetime.now(UTC) - UNSIGNED_EVERY
-    given = {"account": account, "events": json.dumps(told), "unsigned": unsigned, "unsigned_since": since}
-    async with database.reading() as connection:
-        found = await connection.execute(_CLOSED, given)
-        closed = found.mappings().all()
-    for row in closed:
-        command_id = uuid5(NAMESPACE_URL, f"recheck {account} {row['event_id']}")
-        body = Recheck(row["merchant_ref"])
-        await submit(client, database, Command(command_id, row["store_id"], row["number"], f"webhook:{account}", body))
+    heard = [e for e in batch.events if e.event_id in new or not unsigned]
+    told = [e for e in heard if e.outcome is Outcome.SUCCEEDED]
+    denied = [e for e in heard if e.outcome is (Outcome.ACTION_REQUIRED if unsigned else Outcome.DECLINED)]
+    for statement, events in ((_CLOSED, told), (_TAKEN_BACK, denied)):
+        if not events:
+            continue
+        given = {
+            "account": account,
+            "events": json.dumps([_row(event) for event in events]),
+            "unsigned": unsigned,
+            "unsigned_since": datetime.now(UTC) - UNSIGNED_EVERY,
+        }
+        async with database.reading() as connection:
+            rows = (await connection.execute(statement, given)).mappings().all()
+        for row in rows:
+            await submit(client, database, _question(account, row))
+
+
+def _question(account: str, row: RowMapping) -> Command:
+    name = f"recheck {account} {row['event_id']}"
+    body: Body = Recheck(row["merchant_ref"])
+    if operation_id := row.get("operation_id"):
+        name, body = f"doubt {account} {row['event_id']} {operation_id}", Doubt(operation_id)
+    return Command(uuid5(NAMESPACE_URL, name), row["store_id"], row["number"], f"webhook:{account}", body)
 
 
 async def _hint_all(client: Client, database: Database, rows: Sequence[RowMapping]) -> None:

@@ -13,6 +13,7 @@ from domain.checkout import AskedPayment, Destination
 from domain.errors import Problem
 from domain.fulfillment import Pieces
 from domain.judgement import Verdict
+from domain.payback import BankAccount
 from domain.refund import AskedLeg, Policy
 from domain.reorder import Difference, Wanted
 
@@ -107,6 +108,15 @@ class RefundMoney:
 
 
 @dataclass(frozen=True, slots=True)
+class NameAccount:
+    """Say which bank account the money of a deposit goes back to."""
+
+    payment_id: UUID
+    account: BankAccount
+    kind: Literal["name_account"] = "name_account"
+
+
+@dataclass(frozen=True, slots=True)
 class Reorder:
     """Exchange, reship, or buy again. ``new_number`` is the number drawn for the new order of ``again``."""
 
@@ -139,8 +149,29 @@ class Recheck:
     kind: Literal["recheck"] = "recheck"
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Ask the PG once more about an operation that had succeeded: somebody says that it was taken back."""
+
+    operation_id: UUID
+    kind: Literal["doubt"] = "doubt"
+
+
 Body = Annotated[
-    Pay | Complete | Capture | Cancel | Ship | Deliver | Hold | Release | RefundMoney | Reorder | Judge | Recheck,
+    Pay
+    | Complete
+    | Capture
+    | Cancel
+    | Ship
+    | Deliver
+    | Hold
+    | Release
+    | RefundMoney
+    | NameAccount
+    | Reorder
+    | Judge
+    | Recheck
+    | Doubt,
     Field(discriminator="kind"),
 ]
 SECTION_COMMANDS = (Ship, Deliver, Hold, Release)

@@ -9,8 +9,10 @@ from contracts.command import (
     Capture,
     Complete,
     Deliver,
+    Doubt,
     Hold,
     Judge,
+    NameAccount,
     Pay,
     Recheck,
     RefundMoney,
@@ -25,9 +27,11 @@ from domain.fulfillment import deliver, hold, release, ship
 from domain.judgement import Judgement, judge
 from domain.order import Order
 from domain.orphan import recheck
+from domain.payback import name_account
 from domain.paying import complete, pay
 from domain.refund import AskedRefund, grant
 from domain.reorder import AskedReorder, again, reorder
+from domain.reversal import doubt
 from domain.taking import Moment
 
 Catalog = Mapping[str, CatalogSku]
@@ -38,8 +42,10 @@ def apply_body(order: Order, command_id: UUID, body: Body, catalog: Catalog, mom
     match body:
         case Ship() | Deliver() | Hold() | Release():
             return _apply_to_section(order, command_id, body, moment)
-        case Pay() | Complete() | Capture() | RefundMoney() | Judge() | Recheck():
+        case Pay() | Complete() | Capture() | RefundMoney():
             return _apply_to_money(order, command_id, body, moment)
+        case Judge() | Recheck() | Doubt() | NameAccount():
+            return _clear_up(order, command_id, body, moment)
         case Cancel():
             return cancel(order, body.items, body.section, moment, reason=body.reason, command_id=command_id)
         case Reorder():
@@ -66,7 +72,7 @@ def asked_refund(body: RefundMoney) -> AskedRefund:
 
 
 def _apply_to_money(
-    order: Order, command_id: UUID, body: Pay | Complete | Capture | RefundMoney | Judge | Recheck, moment: Moment
+    order: Order, command_id: UUID, body: Pay | Complete | Capture | RefundMoney, moment: Moment
 ) -> Order:
     match body:
         case Pay():
@@ -77,10 +83,18 @@ def _apply_to_money(
             return capture(order, body.amount, moment, command_id=command_id, payment_id=body.payment_id)
         case RefundMoney():
             return grant(order, asked_refund(body), moment, command_id=command_id)
+
+
+def _clear_up(order: Order, command_id: UUID, body: Judge | Recheck | Doubt | NameAccount, moment: Moment) -> Order:
+    match body:
         case Judge():
             return judge(order, Judgement(body.operation_id, body.verdict, body.evidence, body.reference), moment)
         case Recheck():
             return recheck(order, body.merchant_ref, moment, command_id=command_id)
+        case Doubt():
+            return doubt(order, body.operation_id, moment, command_id=command_id)
+        case NameAccount():
+            return name_account(order, body.payment_id, body.account, moment, command_id=command_id)
 
 
 def _apply_to_section(order: Order, command_id: UUID, body: Ship | Deliver | Hold | Release, moment: Moment) -> Order:

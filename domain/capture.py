@@ -16,6 +16,8 @@ from domain.taking import Moment, Why, capturable, open_operation
 
 BEFORE_LAPSE = timedelta(hours=24)
 """How long before a hold's end it is captured: time enough for a PG that is down for a while."""
+USUAL_HOLD = timedelta(days=7)
+"""How long PGs hold a card's money at least, where they do not say until when (Stripe, Adyen: about seven days)."""
 
 
 def capture(
@@ -59,18 +61,40 @@ def capture_lapsing(order: Order, moment: Moment) -> Order:
 
 
 def _lapsing(order: Order) -> list[tuple[Payment, datetime]]:
-    """Holds with an end, and when they must be captured; not those whose capture the PG has refused."""
+    """Holds with an end, and when they must be captured; not those whose capture the PG has refused or taken back."""
     if not to_capture(order):
         return []
-    ends = {a.payment_id: a.authorized_until for a in order.attempts if a.outcome is Outcome.SUCCEEDED}
+    ends = _hold_ends(order)
     refused = {
-        o.payment_id for o in order.operations if o.kind is OperationKind.CAPTURE and o.outcome is Outcome.DECLINED
+        o.payment_id
+        for o in order.operations
+        if o.reversed_amount or (o.kind is OperationKind.CAPTURE and o.outcome is Outcome.DECLINED)
     }
     return [
         (payment, end - BEFORE_LAPSE)
-        for payment in _paying(order)
+        for payment in order.payments
         if (end := ends.get(payment.id)) and capturable(order, payment) and payment.id not in refused
     ]
+
+
+def _hold_ends(order: Order) -> dict[UUID, datetime]:
+    """When PGs let go of what they hold for requests that are paid, or paid in part.
+
+    A part may have to wait for the rest for weeks. So there a PG that does not say when its hold ends is not taken to
+    hold it for ever; and a hold is captured, to be refunded if the rest does not come, rather than lost.
+    """
+    ends: dict[UUID, datetime] = {}
+    for attempt in order.attempts:
+        payment = order.payment(attempt.payment_id)
+        status = order.request(payment.request_id).status
+        if attempt.outcome is not Outcome.SUCCEEDED or payment.internal:
+            continue
+        end = attempt.authorized_until
+        if status is RequestStatus.PARTIALLY_PAID:
+            ends[payment.id] = end or attempt.created_at + USUAL_HOLD
+        elif status is RequestStatus.PAID and end:
+            ends[payment.id] = end
+    return ends
 
 
 def _paying(order: Order) -> list[Payment]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
-from domain.payment import HELD_TENDERS, Operation
+from domain.payment import HELD_TENDERS, Operation, Payment
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
     BalanceState,
@@ -18,6 +18,7 @@ from domain.states import (
     OrderStatus,
     PaidStatus,
     RefundStatus,
+    RequestStatus,
     ReturnState,
     ReturnStatus,
     SectionStatus,
@@ -151,21 +152,30 @@ def _requires_review(order: Order) -> bool:
     incomplete = any(r.status is RefundStatus.PARTIALLY_EXECUTED for r in order.refunds)
     return (
         any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
+        or any(_has_nowhere_to_go(order, p) for p in order.payments)
         or (incomplete and order.balance is BalanceState.CREDIT)
-        or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED)
+        or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED or o.reversed_amount)
         or any(o.contradicted for o in order.operations)
         or any(o.outcome is Outcome.INITIATED and o.tries >= STUCK_AFTER_TRIES for o in order.operations)
     )
 
 
+def _has_nowhere_to_go(order: Order, payment: Payment) -> bool:
+    """A deposit came for what is not asked for any more, and nobody has named the account that it goes back to."""
+    over = order.request(payment.request_id).status in {RequestStatus.EXPIRED, RequestStatus.CANCELED}
+    return over and payment.lacks_account and payment.refundable > 0
+
+
 def _is_stuck(order: Order, operation: Operation) -> bool:
-    """The PG declined to take or to give back what it holds, and nothing has made up for it since."""
+    """The PG declined to take or to give back what it holds, or undid it, and nothing has made up for it since."""
     payment = order.payment(operation.payment_id)
     if operation.orphan:
         return operation.kind is not OperationKind.LOOKUP
     match operation.kind:
         case OperationKind.CAPTURE:
             return payment.capturable > 0 and order.balance is BalanceState.DUE
+        case OperationKind.AUTHORIZE:
+            return bool(operation.reversed_amount) and payment.capturable > 0 and order.balance is BalanceState.DUE
         case OperationKind.VOID:
             return payment.capturable > 0
         case OperationKind.REFUND:

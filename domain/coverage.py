@@ -6,8 +6,9 @@ from uuid import UUID
 
 from domain.allocation import allocate
 from domain.order import Order
-from domain.payment import Allocation, Payment, PaymentRequest
-from domain.section import NewId, Section
+from domain.payment import Allocation, Leg, Payment, PaymentRequest, tender
+from domain.section import Item, NewId, Section
+from domain.states import RefundStatus, ReturnState, TenderStatus, move
 
 
 def allocate_request(
@@ -35,16 +36,46 @@ def refold(order: Order, payment: Payment, *first: UUID) -> Order:
         room = min(delta, row.amount - row.authorized) if delta > 0 else max(delta, row.captured - row.authorized)
         rows[k] = replace(row, authorized=row.authorized + room)
         delta -= room
-    for name, value, limit in (
-        ("captured", payment.captured, "authorized"),
-        ("refunded", payment.refunded, "captured"),
-    ):
-        delta = value - sum(getattr(a, name) for a in rows)
-        for k, row in enumerate(rows):
-            room = min(delta, getattr(row, limit) - getattr(row, name))
-            rows[k] = replace(row, **{name: getattr(row, name) + room})
-            delta -= room
+    if payment.refunded < sum(a.refunded for a in rows):
+        rows = _leveled(rows, "refunded", payment.refunded)  # First, as no row may be refunded more than is captured.
+    rows = _leveled(rows, "captured", payment.captured)
+    rows = _leveled(rows, "refunded", payment.refunded)
     return order.put(*rows) if rows else order
+
+
+def refunded_sections(order: Order, leg: Leg | None) -> list[UUID]:
+    """The sections that a leg's refund is for; none for what is given back without one."""
+    lines = (line for line in order.refund_lines if leg and line.refund_id == leg.refund_id)
+    return [line.section_id for line in lines if line.section_id]
+
+
+def fold(order: Order, payment: Payment, *first: UUID) -> Order:
+    """The payment's status from its sums, and its allocations brought up to them, the sections ``first`` before."""
+    if payment.voided >= payment.authorized:
+        status = TenderStatus.VOIDED
+    elif payment.captured + payment.voided >= payment.authorized:
+        status = TenderStatus.CAPTURED
+    else:
+        status = TenderStatus.PARTIALLY_CAPTURED if payment.captured else TenderStatus.AUTHORIZED
+    payment = tender(payment, status)
+    return refold(order.put(payment), payment, *first)
+
+
+_BOUNDS = {"captured": ("refunded", "authorized"), "refunded": (None, "captured")}
+"""Of each sum: below which other it may not fall (none: 0), and above which it may not rise."""
+
+
+def _leveled(rows: Sequence[Allocation], name: str, value: int) -> list[Allocation]:
+    """The rows with the sum ``name`` brought up or down to ``value``, the first rows first."""
+    floor, ceiling = _BOUNDS[name]
+    delta, leveled = value - sum(getattr(row, name) for row in rows), []
+    for row in rows:
+        now = getattr(row, name)
+        lowest = getattr(row, floor) if floor else 0
+        part = min(delta, getattr(row, ceiling) - now) if delta > 0 else max(delta, lowest - now)
+        leveled.append(replace(row, **{name: now + part}))
+        delta -= part
+    return leveled
 
 
 def carry_over(order: Order, refund_id: UUID, section_id: UUID, new_id: NewId) -> Order:
@@ -85,3 +116,29 @@ def _transfer(order: Order, moved_to: UUID, moved_from: UUID, amount: int, new_i
             ),
         )
     return order
+
+
+def undo_credit(order: Order, refund_id: UUID | None) -> Order:
+    """The exchange did not happen: what it credited on the old items is owed again."""
+    if refund_id is None:
+        return order
+    refund = order.refund(refund_id)
+    order = order.put(replace(refund, status=move(refund.status, RefundStatus.CANCELED, what="exchange credit")))
+    for line in order.refund_lines:
+        left = line.amount if line.refund_id == refund_id else 0
+        for item in _parts_of(order, line.item_id):
+            part = min(left, item.credited)
+            left -= part
+            if part:
+                back = ReturnState.NONE if item.return_state is ReturnState.APPROVED else item.return_state
+                order = order.put(replace(item, credited=item.credited - part, return_state=back))
+    return order
+
+
+def _parts_of(order: Order, item_id: UUID | None) -> list[Item]:
+    """A row and all that has split off from it since."""
+    parts = {item_id} - {None}
+    for item in order.items:  # A row comes after the one that it split from.
+        if item.split_from_id in parts:
+            parts.add(item.id)
+    return [i for i in order.items if i.id in parts]

@@ -3,6 +3,7 @@
 No PG's own word passes this line; adapters in `gateways/` translate both ways.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -231,7 +232,8 @@ class Capabilities:
     """False: neutralising releases what is only authorized; captured money needs a refund."""
     neutralize_bars_late: bool = True
     """False: what has not arrived yet cannot be neutralised; it is executed when it arrives."""
-    refund_window_days: int | None = None
+    refund_days: Mapping[str, int] = field(default_factory=dict)
+    """By method: so many days after the payment it can be given back; not named: no end is known."""
     expires_unconfirmed_after_seconds: int | None = None
     asynchronous: frozenset[OperationKind] = frozenset()
     cascades_after_decline: bool = True

@@ -4,7 +4,7 @@ The decision is recorded like an answer, with what it rests on (who gave it stan
 the same as after any answer: money that turns out to be taken for a request that is over is given back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from domain.order import Order
 from domain.payment import UNRESOLVED, Operation
 from domain.recording import record
 from domain.resolution import Ask
+from domain.reversal import reverse
 from domain.taking import Moment
 
 Verdict = Literal["succeeded", "declined", "not_executed"]
@@ -40,6 +41,8 @@ def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
     operation = next((o for o in order.operations if o.id == judgement.operation_id), None)
     if operation is None or order.payment(operation.payment_id).internal:
         raise NotInDoubt(f"order {order.number} has no operation {judgement.operation_id} at a PG")
+    if operation.contradicted:
+        return _settled(order, operation, judgement)
     if operation.outcome not in UNRESOLVED:
         raise NotInDoubt(f"the operation has ended: {operation.outcome}", figures={"outcome": operation.outcome.value})
     if operation.outcome is Outcome.INITIATED and not operation.tries:
@@ -50,6 +53,18 @@ def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
             figures={"verdicts": ["succeeded", "declined"]},
         )
     return record(order, Ask.DECIDE, operation, _as_answer(judgement, operation), moment)
+
+
+def _settled(order: Order, operation: Operation, judgement: Judgement) -> Order:
+    """The PG has said both yes and no: one of them stands. What it did beside its no is settled with the PG itself."""
+    if judgement.verdict == operation.outcome.value:
+        return order.put(replace(operation, contradicted=False))
+    if operation.outcome is Outcome.SUCCEEDED and judgement.verdict == "declined":
+        return reverse(order, operation, operation.amount)
+    raise NotInDoubt(
+        f"the operation has ended: {operation.outcome}; settle the difference with the PG, then decide the same",
+        figures={"outcome": operation.outcome.value},
+    )
 
 
 def _as_answer(judgement: Judgement, operation: Operation) -> Answer:

@@ -15,7 +15,7 @@ from domain.order import Order
 from domain.payment import RELEASED_OUTCOMES, UNRESOLVED, Attempt, Operation, operation_key
 from domain.resolution import authorization
 from domain.states import move
-from domain.taking import Moment
+from domain.taking import Moment, Why
 
 MOST_QUESTIONS = 12
 """Answers that say nothing before a question is given up; the reconciliation finds what it might have missed."""
@@ -39,7 +39,7 @@ def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID
     if asked or attempt.outcome not in RELEASED_OUTCOMES or order.payment(attempt.payment_id).internal:
         return order
     amount = order.payment(attempt.payment_id).amount
-    return _open(order, attempt, OperationKind.LOOKUP, amount, moment, command_id=command_id)
+    return ask_beside(order, attempt, OperationKind.LOOKUP, amount, moment, why=Why(command_id=command_id))
 
 
 def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
@@ -55,7 +55,8 @@ def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -
         resolved_at=None if outcome in UNRESOLVED else moment.now,
     )
     order = order.put(operation)
-    if operation.kind is OperationKind.LOOKUP and operation.outcome is Outcome.SUCCEEDED:
+    found = operation.kind is OperationKind.LOOKUP and operation.outcome is Outcome.SUCCEEDED
+    if found and operation.subject_id is None:
         return _give_back(order, operation, answer, moment)
     return order
 
@@ -66,6 +67,8 @@ def _outcome(operation: Operation, answer: Answer) -> Outcome:
         return known
     if operation.kind is OperationKind.LOOKUP:
         silent = answer.outcome is Outcome.UNKNOWN and operation.tries + 1 >= MOST_QUESTIONS
+        if operation.subject_id is not None and answer.outcome is Outcome.ACTION_REQUIRED:
+            return Outcome.DECLINED  # The customer is to pay what was paid: it does not stand.
         return Outcome.NOT_EXECUTED if silent else answer.outcome
     if answer.issues:
         return Outcome.UNKNOWN
@@ -80,7 +83,7 @@ def _give_back(order: Order, found: Operation, answer: Answer, moment: Moment) -
     order = order.put(attempt)
     for kind, amount in _left(order, found, answer).items():
         if amount > 0:
-            order = _open(order, attempt, kind, amount, moment, command_id=found.command_id)
+            order = ask_beside(order, attempt, kind, amount, moment, why=Why(command_id=found.command_id))
     return order
 
 
@@ -96,9 +99,8 @@ def _left(order: Order, found: Operation, answer: Answer) -> dict[OperationKind,
     return {kind: found.amount}
 
 
-def _open(
-    order: Order, attempt: Attempt, kind: OperationKind, amount: int, moment: Moment, *, command_id: UUID | None
-) -> Order:
+def ask_beside(order: Order, attempt: Attempt, kind: OperationKind, amount: int, moment: Moment, *, why: Why) -> Order:
+    """An operation at the attempt's own account that is no part of the payment's sums."""
     operation_id = moment.new_id()
     return order.put(
         Operation(
@@ -111,7 +113,8 @@ def _open(
             key=operation_key(operation_id, kind),
             outcome=Outcome.INITIATED,
             initiated_at=moment.now,
-            command_id=command_id,
+            command_id=why.command_id,
+            subject_id=why.subject_id,
             orphan=True,
         )
     )

@@ -15,12 +15,25 @@ from domain.states import LegStatus, RefundStatus, RequestStatus, TenderStatus, 
 INTERNAL_METHODS = frozenset({"points", "gift_card", "store_credit"})
 """Methods that are paid out of our own ledger, in one transaction: never unknown."""
 
+DEPOSIT_METHODS = frozenset({"virtual_account"})
+"""Methods that are paid into an account of the PG: their money goes back to an account that the customer names."""
+
 UNRESOLVED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
 DEAD_TENDERS = frozenset({TenderStatus.DECLINED, TenderStatus.VOIDED, TenderStatus.EXPIRED, TenderStatus.CANCELED})
 HELD_TENDERS = frozenset({TenderStatus.AUTHORIZED, TenderStatus.PARTIALLY_CAPTURED, TenderStatus.CAPTURED})
 LIVE_REQUESTS = frozenset({RequestStatus.OPEN, RequestStatus.PARTIALLY_PAID})
 RELEASED_OUTCOMES = frozenset({Outcome.DECLINED, Outcome.NOT_EXECUTED})
 """Outcomes of an authorization after which, and only after which, another attempt may be opened (R2)."""
+LOST_LEGS = frozenset({LegStatus.FAILED, LegStatus.REVERSED})
+"""Refund legs that gave nothing back: their amount is planned again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a payment schedule, as it was agreed at checkout."""
+
+    amount: int
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,8 @@ class PaymentRequest:
     paid: int = 0
     """What live tenders of this request have authorized or captured."""
     section_id: UUID | None = None
+    schedule: tuple[Part, ...] = ()
+    """Parts that add up to ``amount``, by due time; none: all of it is due at ``due_at``. See `domain.schedule`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,11 @@ class Payment:
         return self.method in INTERNAL_METHODS
 
     @property
+    def lacks_account(self) -> bool:
+        """A deposit of which nobody has said which bank account it goes back to (`domain.payback`)."""
+        return self.method in DEPOSIT_METHODS and "refund_account" not in (self.details or {})
+
+    @property
     def refundable(self) -> int:
         """What may still be reserved for refunds."""
         return self.captured - self.refunded - self.refund_pending
@@ -114,6 +134,8 @@ class Attempt:
     rule_version: int | None = None
     authorized_until: datetime | None = None
     """When the PG lets go of what it holds, where it says so."""
+    refund_days: int | None = None
+    """So long after the payment its money can go back there; None: no end is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +165,16 @@ class Operation:
     """When the customer came back from the PG's page; sent again after that, with what was brought."""
     sent_at: datetime | None = None
     """When it was last sent, as far as an answer or its loss has told."""
+    neutralized_at: datetime | None = None
+    """When its PG was last told to undo it, if it is not known what became of that."""
     contradicted: bool = False
     """It ended without effect, and the PG has told of one since: for a person."""
     orphan: bool = False
-    """About money on an attempt that was closed: no part of the payment's sums (R9)."""
+    """Beside the payment's sums: about money on an attempt that was closed (R9), or a question about ``subject_id``."""
+    subject_id: UUID | None = None
+    """Of a question: the operation that had succeeded, and of which the PG has said since that it failed after all."""
+    reversed_amount: int = 0
+    """What of its effect the PG has taken back after it had succeeded; minor units."""
 
 
 @dataclass(frozen=True, slots=True)

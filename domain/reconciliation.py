@@ -18,6 +18,8 @@ class LineKind(StrEnum):
 
     CHARGE = "charge"
     REFUND = "refund"
+    REVERSAL = "reversal"
+    """Taken back by the PG itself: a refund that bounced, a capture that failed after all."""
     CHARGEBACK = "chargeback"
     CHARGEBACK_REVERSAL = "chargeback_reversal"
     FEE = "fee"
@@ -40,7 +42,7 @@ class Finding(StrEnum):
     MISSING_IN_OPMS = "missing_in_opms"
     """Orphan money: the PG has moved it and our books do not know it."""
     STATUS_MISMATCH = "status_mismatch"
-    """The PG has settled what our books do not have as succeeded."""
+    """The PG has settled what our books do not have as succeeded, or taken back what they still have."""
     DUPLICATE_LINE = "duplicate_line"
     PAYOUT_MISMATCH = "payout_mismatch"
     """The bank's credit is not the sum of the lines of its payout."""
@@ -99,7 +101,7 @@ class Line:
 class Movement:
     """One operation of ours that moves money at a PG: a charge (authorized and taken, or captured) or a refund.
 
-    ``settled``: an earlier line is already paired with it.
+    ``settled``: an earlier line is already paired with it. ``reversed_amount``: what the PG has taken back of it.
     """
 
     id: UUID
@@ -113,6 +115,7 @@ class Movement:
     operation_ref: str | None = None
     reference: str | None = None
     settled: bool = False
+    reversed_amount: int = 0
 
     @property
     def signed(self) -> int:
@@ -216,9 +219,21 @@ def _judge(
     if paired is not None:
         return Judged(line, *_compared(line, paired, terms))
     known = [movement for name in _NAMES for movement in related.get((name, getattr(line, name) or ""), ())]
+    if line.kind == LineKind.REVERSAL and (undone := _undone(line, known)) is not None:
+        back = -undone.reversed_amount if undone.signed > 0 else undone.reversed_amount
+        finding = Finding.MATCHED if back == line.gross else Finding.STATUS_MISMATCH
+        return Judged(line, finding, None, undone, back, line.gross)
     settled = [movement for movement in known if movement.kind == line.kind]
     finding = Finding.DUPLICATE_LINE if settled else Finding.MISSING_IN_OPMS
     return Judged(line, finding, None, next(iter(settled or known), None), 0, line.gross)
+
+
+def _undone(line: Line, known: Sequence[Movement]) -> Movement | None:
+    """What a reversal is about: of the movements the other way, the one it names, else one of its amount."""
+    other_way = [m for m in known if m.signed * line.gross < 0 and m.currency == line.currency]
+    named = [m for m in other_way if m.operation_ref is not None and m.operation_ref == line.operation_ref]
+    fitting = [m for m in other_way if m.signed == -line.gross]
+    return next(iter(named + sorted(fitting, key=lambda m: not m.reversed_amount)), None)
 
 
 def _compared(line: Line, paired: Movement, terms: Terms) -> tuple[Finding, Movement | None, Movement | None, int, int]:

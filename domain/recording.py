@@ -6,8 +6,9 @@ differs from what was asked makes the payment ``conflicted``; the fence stays cl
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from domain.coverage import refold
+from domain.coverage import fold, refold, refunded_sections
 from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.orphan import follow, recheck
@@ -20,6 +21,7 @@ from domain.payment import (
     tender,
 )
 from domain.resolution import Ask, overdue
+from domain.reversal import take_back
 from domain.states import TABLES, LegStatus, TenderStatus, move
 from domain.taking import Moment, open_attempt
 
@@ -40,7 +42,7 @@ def record(order: Order, asked: Ask, operation: Operation, answer: Answer, momen
     if asked is Ask.SEND:
         operation = replace(operation, sent_at=moment.now)
     if operation.orphan:
-        return follow(order, operation, answer, moment)
+        return take_back(follow(order, operation, answer, moment), operation.id, answer)
     operation = _resolved(operation, asked, answer, moment.now)
     return _folded_in(order.put(operation), operation, answer, moment)
 
@@ -73,7 +75,9 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
     """The operation with what is now known of it; what an answer does not prove, it does not change."""
     outcome, known = answer.outcome, operation.outcome
     authorizing = operation.kind is OperationKind.AUTHORIZE
+    neutralized_at = operation.neutralized_at
     if asked is Ask.NEUTRALIZE:
+        neutralized_at = now if outcome in {Outcome.PENDING, Outcome.UNKNOWN} else None
         outcome = Outcome.NOT_EXECUTED if outcome is Outcome.SUCCEEDED else Outcome.UNKNOWN
     elif outcome is Outcome.NOT_EXECUTED and _proves_nothing(operation, asked, answer):
         outcome = Outcome.UNKNOWN
@@ -95,6 +99,7 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
         operation_ref=answer.operation_ref or operation.operation_ref,
         detail="; ".join(r for r in reasons if r) or operation.detail,
         resolved_at=None if outcome in UNRESOLVED else now,
+        neutralized_at=neutralized_at,
     )
 
 
@@ -218,7 +223,7 @@ def _captured(order: Order, operation: Operation) -> Order:
     if operation.outcome is not Outcome.SUCCEEDED:
         return order
     payment = replace(payment, captured=payment.captured + operation.amount)
-    return _folded(order, payment, operation)
+    return fold(order, payment, *_section_of(operation))
 
 
 def _voided(order: Order, operation: Operation) -> Order:
@@ -226,20 +231,11 @@ def _voided(order: Order, operation: Operation) -> Order:
     if operation.outcome is not Outcome.SUCCEEDED:
         return order
     payment = replace(payment, voided=payment.voided + operation.amount)
-    return _folded(order, payment, operation)
+    return fold(order, payment, *_section_of(operation))
 
 
-def _folded(order: Order, payment: Payment, operation: Operation) -> Order:
-    """The payment's status from its sums, and its allocations brought up to them."""
-    if payment.voided >= payment.authorized:
-        status = TenderStatus.VOIDED
-    elif payment.captured + payment.voided >= payment.authorized:
-        status = TenderStatus.CAPTURED
-    else:
-        status = TenderStatus.PARTIALLY_CAPTURED if payment.captured else TenderStatus.AUTHORIZED
-    payment = tender(payment, status)
-    first = (operation.section_id,) if operation.section_id else ()
-    return refold(order.put(payment), payment, *first)
+def _section_of(operation: Operation) -> tuple[UUID, ...]:
+    return (operation.section_id,) if operation.section_id else ()
 
 
 def _refunded(order: Order, operation: Operation) -> Order:
@@ -253,8 +249,7 @@ def _refunded(order: Order, operation: Operation) -> Order:
     if operation.outcome is Outcome.SUCCEEDED:
         payment = replace(payment, refunded=payment.refunded + operation.amount)
     order = order.put(payment)
-    sections = [line.section_id for line in order.refund_lines if leg and line.refund_id == leg.refund_id]
-    return refold(order, payment, *(s for s in sections if s))
+    return refold(order, payment, *refunded_sections(order, leg))
 
 
 LEG_OF: dict[Outcome, LegStatus] = {

@@ -1,27 +1,40 @@
 """Giving money back: ceilings, the calculation, and its plan over the payments, reserved before any PG is called.
 
 Ceilings (domain rules 7): an item is refunded at most for what was paid for it, shipping once, a payment at most for
-what was captured. A leg that fails frees its reservation and is planned again: over the other payments, then as store
-credit, then a person decides. Own value goes back to where it came from and nowhere else (M8).
+what was captured. A leg that fails, or bounces, frees its reservation and is planned again: over the other payments,
+then as store credit, then a person decides. Own value goes back to where it came from and nowhere else (M8).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 from domain.allocation import allocate
-from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo
+from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo, Rejected
 from domain.fulfillment import Pieces, pick
-from domain.gateway import OperationKind
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.owing import absorb_goodwill, capturing, owed, refundable, spare
-from domain.payment import INTERNAL_METHODS, Leg, Payment, Refund, RefundLine
+from domain.payment import INTERNAL_METHODS, LOST_LEGS, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
 from domain.taking import Moment, Why, open_operation
 
 Policy = Literal["reverse", "proportional", "card_first", "store_value_first", "section_bound", "manual"]
+
+
+class BankAccountRequired(Rejected):
+    """A deposit is to go back, and nobody has named the bank account that it goes to."""
+
+    code = "bank_account_required"
+
+
+class RefundWindowOver(Rejected):
+    """The payment that is named is so old that its PG gives nothing back."""
+
+    code = "refund_window_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +87,22 @@ def grant(order: Order, asked: AskedRefund, moment: Moment, *, command_id: UUID 
 
 def plan(order: Order, refund: Refund, moment: Moment, *, returnable: int, wanted: Sequence[AskedLeg] = ()) -> Order:
     """Reserve legs for ``returnable`` over the payments by the refund's policy, and open their operations."""
-    shares = _manual(order, wanted, returnable) if wanted else by_policy(order, refund, returnable)
-    if sum(amount for _, amount in shares) < returnable:
+    shares = _manual(order, wanted, returnable, moment) if wanted else by_policy(order, refund, returnable, moment)
+    late = _as_credit(order, _too_late(order, moment), returnable - sum(amount for _, amount in shares))
+    if sum(amount for _, amount in shares + late) < returnable:
         raise AmountExceeded(
             f"{returnable} is to be given back, but only {refundable(order)} is captured and not yet refunded",
-            figures={"requested": returnable, "refundable": refundable(order)},
+            figures={"requested": returnable, "refundable": refundable(order)}
+            | {"too_late": sorted(str(each) for each in _too_late(order, moment))},
         )
-    return _reserve(_execute(order, refund), refund, shares, moment)
+    homeless = [str(payment.id) for payment, _ in shares if payment.lacks_account]
+    if homeless:
+        raise BankAccountRequired(
+            "a deposit goes back to a bank account, and nobody has named one: name it, then refund",
+            figures={"payments": homeless},
+        )
+    order = _reserve(_execute(order, refund), refund, shares, moment)
+    return _reserve(order, refund, late, moment, destination="store_credit")
 
 
 def _execute(order: Order, refund: Refund) -> Order:
@@ -120,13 +142,14 @@ def settle_refunds(order: Order, moment: Moment) -> Order:
         if refund.status is not RefundStatus.EXECUTING:
             continue
         legs = [g for g in order.legs if g.refund_id == refund.id]
-        if any(g.status not in {LegStatus.SUCCEEDED, LegStatus.FAILED} for g in legs):
+        if any(g.status is not LegStatus.SUCCEEDED and g.status not in LOST_LEGS for g in legs):
             continue
         if refund.returnable < refund.amount and capturing(order):
             continue
-        more = max(0, min(refund.amount - refund.returnable, spare(order)))
-        refund = replace(refund, returnable=refund.returnable + more)  # noqa: PLW2901 - its plan has grown
         missing = refund.returnable - sum(g.amount for g in legs if g.status is LegStatus.SUCCEEDED)
+        more = max(0, min(refund.amount - refund.returnable, spare(order) - missing))
+        refund = replace(refund, returnable=refund.returnable + more)  # noqa: PLW2901 - its plan has grown
+        missing += more
         if not missing:
             order = order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
             continue
@@ -137,35 +160,50 @@ def settle_refunds(order: Order, moment: Moment) -> Order:
 
 def _plan_again(order: Order, refund: Refund, missing: int, moment: Moment) -> Order:
     """What failed goes to other payments as far as they have room, the rest becomes store credit: all of it or none."""
-    failed = [g for g in order.legs if g.refund_id == refund.id and g.status is LegStatus.FAILED]
+    failed = [g for g in order.legs if g.refund_id == refund.id and g.status in LOST_LEGS]
     if any(order.payment(g.payment_id).internal for g in failed):
         return order
-    shares = by_policy(order, refund, missing)
-    credited = _as_credit(order, failed, missing - sum(amount for _, amount in shares))
+    shares = [(p, amount) for p, amount in by_policy(order, refund, missing, moment) if not p.lacks_account]
+    given_up = {g.payment_id for g in failed if g.destination == "store_credit"}
+    tried = {g.payment_id for g in failed} | _too_late(order, moment)
+    credited = _as_credit(order, tried - given_up, missing - sum(amount for _, amount in shares))
     if sum(amount for _, amount in shares + credited) < missing:
         return order
     order = _reserve(_execute(order, refund), refund, shares, moment)
     return _reserve(order, refund, credited, moment, destination="store_credit")
 
 
-def _as_credit(order: Order, failed: Sequence[Leg], amount: int) -> list[tuple[Payment, int]]:
-    """Money that PGs would not give back, the last taken first; nothing for a customer whom nobody knows."""
-    if not order.customer_id:
-        return []
-    given_up = {g.payment_id for g in failed if g.destination == "store_credit"}
-    tried = {g.payment_id for g in failed} - given_up
+def _as_credit(order: Order, payments: Set[UUID], amount: int) -> list[tuple[Payment, int]]:
+    """Money that PGs do not give back, the last taken first; nothing for a customer whom nobody knows."""
     shares: list[tuple[Payment, int]] = []
-    for payment in sorted(order.payments, key=lambda p: -p.position):
-        share = min(amount, payment.refundable) if payment.id in tried else 0
+    for payment in sorted(order.payments, key=lambda p: -p.position) if order.customer_id else ():
+        share = min(amount, payment.refundable) if payment.id in payments else 0
         if share:
             shares.append((payment, share))
             amount -= share
     return shares
 
 
-def by_policy(order: Order, refund: Refund, amount: int) -> list[tuple[Payment, int]]:
-    """Spread an amount over the payments, by policy, never more than each has left and never where it failed before."""
-    failed = {g.payment_id for g in order.legs if g.refund_id == refund.id and g.status is LegStatus.FAILED}
+def _too_late(order: Order, moment: Moment) -> set[UUID]:
+    """Payments whose PG gives nothing back any more."""
+    ends = {p.id: refund_until(order, p) for p in order.payments}
+    return {payment_id for payment_id, end in ends.items() if end is not None and end <= moment.now}
+
+
+def refund_until(order: Order, payment: Payment) -> datetime | None:
+    """Until when the payment's PG gives its money back; None: no end is known, or nothing is taken."""
+    attempt = next((a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED), None)
+    if attempt is None or attempt.refund_days is None:
+        return None
+    paid = next(o for o in order.operations if o.attempt_id == attempt.id and o.kind is OperationKind.AUTHORIZE)
+    return (paid.resolved_at or paid.initiated_at) + timedelta(days=attempt.refund_days)
+
+
+def by_policy(order: Order, refund: Refund, amount: int, moment: Moment) -> list[tuple[Payment, int]]:
+    """Spread an amount over the payments, by policy: what each has left, not where it failed before or is too late."""
+    failed = _too_late(order, moment) | {
+        g.payment_id for g in order.legs if g.refund_id == refund.id and g.status in LOST_LEGS
+    }
     payments = [p for p in order.payments if p.refundable > 0 and p.id not in failed]
     if refund.policy == "proportional":
         amount = min(amount, sum(p.refundable for p in payments))
@@ -189,7 +227,7 @@ def by_policy(order: Order, refund: Refund, amount: int) -> list[tuple[Payment, 
     return shares_
 
 
-def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int) -> list[tuple[Payment, int]]:
+def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int, moment: Moment) -> list[tuple[Payment, int]]:
     if any(leg.amount < 1 for leg in wanted):
         raise Invalid("a leg gives back at least 1", flaws=[Flaw("/legs", "too_small", "at least 1")])
     total = sum(leg.amount for leg in wanted)
@@ -203,6 +241,11 @@ def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int) -> list[tuple
         raise Invalid("a payment is named twice", flaws=[Flaw("/legs", "duplicate", "one leg for each payment")])
     shares = [(order.payment(leg.payment_id), leg.amount) for leg in wanted]
     for payment, share in shares:
+        if payment.id in _too_late(order, moment):
+            raise RefundWindowOver(
+                f"payment {payment.id} could be given back until {refund_until(order, payment):%Y-%m-%d}",
+                figures={"payment_id": str(payment.id)},
+            )
         if share > payment.refundable:
             raise AmountExceeded(
                 f"payment {payment.id} has {payment.refundable} left to refund, asked for {share}",

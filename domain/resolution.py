@@ -106,7 +106,7 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
     payment = order.payment(operation.payment_id)
     kind = _KINDS.get(ask, operation.kind)
     asking = kind in {OperationKind.LOOKUP, OperationKind.NEUTRALIZE}
-    subject = authorization(order, operation) if operation.kind is OperationKind.LOOKUP else operation
+    subject = _subject(order, operation)
     return Call(
         operation_id=operation.id,
         kind=kind,
@@ -119,7 +119,7 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
         reference=attempt.reference,
         token=payment.token,
         customer=order.customer_id,
-        capture_now=operation.capture_now,
+        capture_now=subject.capture_now,
         instalments=payment.instalments,
         description=f"Order {order.number}",
         return_url=payment.return_url,
@@ -131,6 +131,13 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
     )
 
 
+def _subject(order: Order, operation: Operation) -> Operation:
+    """What is asked about: itself, but for an operation that is a question."""
+    if operation.kind is not OperationKind.LOOKUP:
+        return operation
+    return order.operation(operation.subject_id) if operation.subject_id else authorization(order, operation)
+
+
 def authorization(order: Order, operation: Operation) -> Operation:
     """The operation that opened the attempt of ``operation``."""
     mine = (o for o in order.operations if o.attempt_id == operation.attempt_id)
@@ -138,13 +145,28 @@ def authorization(order: Order, operation: Operation) -> Operation:
 
 
 def weighed(operation: Operation, answer: Answer, capabilities: Capabilities, now: datetime) -> Answer:
-    """A "not found" becomes final where the PG cannot be told to forget and its own time for late arrivals is over."""
+    """What a lookup has found, by what else is known.
+
+    A "not found" becomes final where the PG cannot be told to forget and its own time for late arrivals is over; an
+    authorization that a cancel of ours may be undoing at this moment is not there yet.
+    """
+    if answer.outcome is Outcome.SUCCEEDED and _is_being_undone(operation, capabilities, now):
+        doubt = replace(answer.evidence, detail=f"{answer.evidence.detail}; a cancel of it is on its way".strip("; "))
+        return replace(answer, outcome=Outcome.UNKNOWN, evidence=doubt)
     after = capabilities.not_found_final_after_seconds
     if answer.outcome is not Outcome.NOT_EXECUTED or after is None:
         return answer
     since = now - (operation.sent_at or operation.initiated_at)
     over = since >= timedelta(seconds=after) + IN_FLIGHT
     return replace(answer, final=True) if over and capabilities.neutralize_by is NeutralizeBy.NONE else answer
+
+
+def _is_being_undone(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
+    """Where a PG answers a cancel later, until it has; elsewhere as long as a request may be under way."""
+    if operation.neutralized_at is None or (operation.capture_now and not capabilities.neutralize_undoes_capture):
+        return False
+    later = OperationKind.NEUTRALIZE in capabilities.asynchronous
+    return later or now - operation.neutralized_at < IN_FLIGHT
 
 
 def overdue(operation: Operation, now: datetime) -> bool:

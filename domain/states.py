@@ -10,7 +10,9 @@ Beyond the arrows on that page these are allowed, because the trade needs them:
   ``partially_captured -> captured | voided``: the rest is taken or released;
 - tender ``unknown -> processing | action_required | expired``, ``... -> conflicted | manual_review`` and what leaves
   these: a lookup or a neutralize found out, an answer differs from what was asked, or a person must look;
-- leg ``pending | unknown -> succeeded | failed`` and outcome ``action_required -> ...``: resolved on evidence.
+- leg ``pending | unknown -> succeeded | failed`` and outcome ``action_required -> ...``: resolved on evidence;
+- tender ``captured -> partially_captured | authorized``, ``partially_captured -> authorized``: the PG has taken a
+  capture back that had succeeded; refund ``succeeded -> executing``: a leg has bounced (`domain.reversal`, ADR 0017).
 
 A capture, void or refund in doubt shows on its *operation*: the tender does not become ``unknown`` again.
 """
@@ -235,7 +237,8 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
         "conflicted": "processing authorized captured declined expired manual_review",
         "manual_review": "processing authorized captured declined voided expired",
         "authorized": "partially_captured captured voided expired",
-        "partially_captured": "captured voided",
+        "partially_captured": "authorized captured voided",
+        "captured": "authorized partially_captured",
         "declined": "processing",
     },
     RefundStatus: {
@@ -243,6 +246,7 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
         "planned": "executing canceled",
         "executing": "succeeded partially_executed",
         "partially_executed": "executing",
+        "succeeded": "executing",
     },
     LegStatus: {
         "reserved": "sent",

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.coverage import allocate_request, carry_over
+from domain.coverage import allocate_request, carry_over, undo_credit
 from domain.errors import NoGatewayEligible
 from domain.gateway import OperationKind, Outcome, Retry
 from domain.order import Change, Order
@@ -30,14 +30,14 @@ from domain.payment import (
     operation_key,
     tender,
 )
-from domain.section import Item, NewId, Section, moved
+from domain.schedule import due_time, whole_parts
+from domain.section import NewId, Section, moved
 from domain.states import (
     ChangeStatus,
     ItemState,
     OrderStatus,
     RefundStatus,
     RequestStatus,
-    ReturnState,
     SectionStatus,
     TenderStatus,
     move,
@@ -54,6 +54,8 @@ class Routed:
     account: str
     rule_version: int | None
     decision: dict[str, Any]
+    refund_days: int | None = None
+    """So long after the payment the account gives its money back by this method; None: no end is known."""
 
 
 Route = Callable[[Payment, frozenset[str]], Routed]
@@ -76,11 +78,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What an operation is for: a section's goods, a refund leg, a command."""
+    """What an operation is for: a section's goods, a refund leg, a command, another operation that it asks about."""
 
     section_id: UUID | None = None
     leg_id: UUID | None = None
     command_id: UUID | None = None
+    subject_id: UUID | None = None
 
 
 def settle(order: Order, moment: Moment) -> Order:
@@ -149,6 +152,7 @@ def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now:
         created_at=moment.now,
         decision=routed.decision,
         rule_version=routed.rule_version,
+        refund_days=routed.refund_days,
     )
     operation = Operation(
         id=operation_id,
@@ -225,20 +229,23 @@ def capturable(order: Order, payment: Payment) -> int:
 def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
     held = [p for p in order.tenders(request) if p.status in HELD_TENDERS and not is_broken(order, p)]
     paid = sum(p.authorized - p.voided - p.refunded - p.refund_pending for p in held)
-    if paid < request.amount:
-        partly = paid and order.payment_mode == "accumulate"
-        status = RequestStatus.PARTIALLY_PAID if partly else request.status
-        if (paid, status) == (request.paid, request.status):
-            return order
-        return order.put(replace(request, paid=paid, status=move(request.status, status, what="payment request")))
-    request = replace(request, paid=paid, status=move(request.status, RequestStatus.PAID, what="payment request"))
-    order = allocate_request(order.put(request), request, _waiting(order, request), held, moment.new_id)
-    if order.capture == "automatic":
-        for payment in held:
-            amount = capturable(order, payment)
-            if amount:
-                order = open_operation(order, payment, OperationKind.CAPTURE, amount, moment)
-    return _open_paid_sections(order, request, moment)
+    order, request = _note_paid(order, request, paid)
+    if request.status is RequestStatus.PAID:
+        order = allocate_request(order, request, _waiting(order, request), held, moment.new_id)
+    for payment in whole_parts(request, held) if order.capture == "automatic" else ():
+        amount = capturable(order, payment)
+        if amount and not _refused(order, payment, OperationKind.CAPTURE):
+            order = open_operation(order, payment, OperationKind.CAPTURE, amount, moment)
+    return _open_paid_sections(order, request, moment) if request.status is RequestStatus.PAID else order
+
+
+def _note_paid(order: Order, request: PaymentRequest, paid: int) -> tuple[Order, PaymentRequest]:
+    """What is there of a request, and until when the rest is waited for; the order waits as long as its schedule."""
+    partly = RequestStatus.PARTIALLY_PAID if paid and order.payment_mode == "accumulate" else request.status
+    status = move(request.status, RequestStatus.PAID if paid >= request.amount else partly, what="payment request")
+    noted = replace(request, paid=paid, status=status, due_at=due_time(request, paid))
+    order = order.put(noted) if noted != request else order
+    return replace(order, expires_at=noted.due_at) if noted.schedule else order, noted
 
 
 def _open_paid_sections(order: Order, request: PaymentRequest, moment: Moment) -> Order:
@@ -292,7 +299,7 @@ def _give_back(order: Order, payments: list[Payment], moment: Moment) -> Order:
 def give_back_payment(order: Order, payment: Payment, moment: Moment) -> Order:
     """Void what is authorized and refund what is captured of one payment that must have no effect."""
     order = _release(order, payment, moment)
-    if payment.refundable and not _refused(order, payment, OperationKind.REFUND):
+    if payment.refundable and not payment.lacks_account and not _refused(order, payment, OperationKind.REFUND):
         amount = payment.refundable
         order = order.put(replace(payment, refund_pending=payment.refund_pending + amount))
         order = open_operation(order, payment, OperationKind.REFUND, amount, moment)
@@ -309,7 +316,7 @@ def _release(order: Order, payment: Payment, moment: Moment) -> Order:
 def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
     """The PG has said no before: asking for ever would change nothing, a person must look."""
     return any(
-        o.kind is kind and o.outcome is Outcome.DECLINED and o.leg_id is None
+        o.kind is kind and (o.outcome is Outcome.DECLINED or o.reversed_amount) and o.leg_id is None
         for o in order.operations
         if o.payment_id == payment.id and not o.orphan
     )
@@ -362,33 +369,7 @@ def over(order: Order, request: PaymentRequest, status: RequestStatus, moment: M
     for change in order.changes:
         if change.request_id == request.id:
             ending = ChangeStatus.EXPIRED if status is RequestStatus.EXPIRED else ChangeStatus.CANCELED
-            order = _undo_credit(
+            order = undo_credit(
                 order.put(replace(change, status=move(change.status, ending, what="change"))), change.refund_id
             )
     return settle(order, moment)
-
-
-def _undo_credit(order: Order, refund_id: UUID | None) -> Order:
-    """The exchange did not happen: what it credited on the old items is owed again."""
-    if refund_id is None:
-        return order
-    refund = order.refund(refund_id)
-    order = order.put(replace(refund, status=move(refund.status, RefundStatus.CANCELED, what="exchange credit")))
-    for line in order.refund_lines:
-        left = line.amount if line.refund_id == refund_id else 0
-        for item in _parts_of(order, line.item_id):
-            part = min(left, item.credited)
-            left -= part
-            if part:
-                back = ReturnState.NONE if item.return_state is ReturnState.APPROVED else item.return_state
-                order = order.put(replace(item, credited=item.credited - part, return_state=back))
-    return order
-
-
-def _parts_of(order: Order, item_id: UUID | None) -> list[Item]:
-    """A row and all that has split off from it since."""
-    parts = {item_id} - {None}
-    for item in order.items:  # A row comes after the one that it split from.
-        if item.split_from_id in parts:
-            parts.add(item.id)
-    return [i for i in order.items if i.id in parts]

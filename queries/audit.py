@@ -58,10 +58,11 @@ CHECKS = (
         WITH fold AS (
             SELECT payment_id,
                    coalesce(sum(amount) FILTER (WHERE kind = 'authorize' AND outcome = 'succeeded'), 0) AS authorized,
-                   coalesce(sum(amount) FILTER (WHERE outcome = 'succeeded'
+                   coalesce(sum(amount - reversed_amount) FILTER (WHERE outcome = 'succeeded'
                             AND (kind = 'capture' OR (kind = 'authorize' AND capture_now))), 0) AS captured,
                    coalesce(sum(amount) FILTER (WHERE kind = 'void' AND outcome = 'succeeded'), 0) AS voided,
-                   coalesce(sum(amount) FILTER (WHERE kind = 'refund' AND outcome = 'succeeded'), 0) AS refunded
+                   coalesce(sum(amount - reversed_amount) FILTER (WHERE kind = 'refund' AND outcome = 'succeeded'), 0)
+                   AS refunded
               FROM operation WHERE NOT orphan GROUP BY payment_id)
         SELECT r.number, format('payment %s (%s) has authorized %s, captured %s, voided %s, refunded %s; its '
                                 'operations add up to %s, %s, %s, %s', p.id, p.method, p.authorized, p.captured,
@@ -168,11 +169,11 @@ CHECKS = (
 _ORDERS = text(f"SELECT {DOCUMENT} FROM orders o WHERE o.id > :after ORDER BY o.id LIMIT :limit")
 _ATTEMPTS = """
     SELECT r.store_id, r.number, t.account, t.merchant_ref,
-           coalesce(sum(o.amount) FILTER (WHERE o.moved
+           coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved
                     AND (o.kind = 'capture' OR (o.kind = 'authorize' AND o.capture_now))), 0)::bigint,
-           coalesce(sum(o.amount) FILTER (WHERE o.moved AND o.kind = 'refund'), 0)::bigint,
+           coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved AND o.kind = 'refund'), 0)::bigint,
            (coalesce(sum(o.amount) FILTER (WHERE o.moved AND o.kind = 'authorize'), 0)
-            - coalesce(sum(o.amount) FILTER (WHERE o.moved
+            - coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved
                     AND (o.kind IN ('capture', 'void') OR (o.kind = 'authorize' AND o.capture_now))), 0))::bigint,
            bool_or(o.outcome IN ('initiated', 'pending', 'action_required', 'unknown'))
       FROM attempt t JOIN orders r ON r.id = t.order_id

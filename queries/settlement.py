@@ -19,7 +19,7 @@ _MOVEMENT = """
               SELECT FROM operation q WHERE q.attempt_id = o.attempt_id AND q.orphan AND q.kind = 'lookup'
                  AND q.outcome = 'succeeded') THEN 'succeeded' ELSE o.outcome END,
     t.merchant_ref, o.operation_ref, t.reference,
-    EXISTS (SELECT FROM settlement_line s WHERE s.operation_id = o.id)
+    EXISTS (SELECT FROM settlement_line s WHERE s.operation_id = o.id), o.reversed_amount
 """
 _MOVES_MONEY = """
     (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now)) AND NOT EXISTS (
@@ -108,4 +108,4 @@ async def days_read(connection: AsyncConnection, account: str, since: date) -> f
 
 def _movement(row: Any) -> Movement:
     kind = LineKind.REFUND if row[3] == OperationKind.REFUND else LineKind.CHARGE
-    return Movement(row[0], row[1], row[2], kind, row[4], row[5], Outcome(row[6]), *row[7:11])
+    return Movement(row[0], row[1], row[2], kind, row[4], row[5], Outcome(row[6]), *row[7:12])

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.asking import COMMAND_ANSWERS, Door, ask
 from api.auth import Caller, require
 from api.schemas.doubt import DecisionIn
-from contracts.command import Recheck
+from contracts.command import Doubt, Recheck
 
 router = APIRouter(prefix="/orders/{number}", tags=["payments"])
 
@@ -51,3 +51,20 @@ async def recheck(
 ) -> Response:
     """Money that is found there is given back by itself; an attempt that is still open is asked about anyway."""
     return await ask(Door(request, caller, number), lambda _: Recheck(merchant_ref), route=f"recheck.{merchant_ref}")
+
+
+@router.post(
+    "/operations/{operation_id}/rechecks",
+    summary="Ask a PG again about an operation that had succeeded",
+    status_code=202,
+    response_model=None,
+    responses=COMMAND_ANSWERS,
+)
+async def doubt(
+    request: Request,
+    number: str,
+    operation_id: UUID,
+    caller: Annotated[Caller, Depends(require("orders:write"))],
+) -> Response:
+    """What the PG has taken back is undone in the books: a refund is planned again, a capture waits for a person."""
+    return await ask(Door(request, caller, number), lambda _: Doubt(operation_id), route=f"doubt.{operation_id}")

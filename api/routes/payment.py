@@ -19,6 +19,7 @@ from api.routes.command import wait_for_command
 from api.schemas.example import ORDER
 from api.schemas.order import OrderOut, order_response
 from api.schemas.payment import CaptureIn, CompletionIn, PayIn, PaymentRequestAnswer, payment_request_out
+from api.schemas.refund import BankAccountIn
 from commands.idempotency import Claim
 from domain.errors import Problem
 from queries.command import FINAL
@@ -54,7 +55,10 @@ async def pay(
     body: PayIn,
     caller: Annotated[Caller, Depends(require("checkout", "orders:write"))],
 ) -> Response:
-    """New payments for what no live payment covers. One open request need not be named."""
+    """New payments for what no live payment covers. One open request need not be named.
+
+    Of a request with a schedule: the next part, or more, up to all that is left.
+    """
     wait = wait_of(request.headers)
 
     async def run(claim: Claim) -> Response:
@@ -108,6 +112,26 @@ async def complete(
 ) -> Response:
     """The PG is told, or asked, at once; without it OPMS asks by and by, and webhooks are waited for."""
     return await ask(Door(request, caller, number), lambda _: body.to_command(payment_id), route="completion")
+
+
+@router.post(
+    "/orders/{number}/payments/{payment_id}/refund-accounts",
+    summary="Name the bank account that a deposit goes back to",
+    status_code=202,
+    response_model=None,
+    responses=COMMAND_ANSWERS,
+)
+async def name_account(
+    request: Request,
+    number: str,
+    payment_id: UUID,
+    body: BankAccountIn,
+    caller: Annotated[Caller, Depends(require("refunds:write"))],
+) -> Response:
+    """No PG gives a deposit back without one. What waited for it (a deposit that came too late) goes back at once."""
+    return await ask(
+        Door(request, caller, number), lambda _: body.to_command(payment_id), route=f"refund-account.{payment_id}"
+    )
 
 
 @router.post(

@@ -14,6 +14,8 @@ from contracts.command import Capture, Complete, Pay
 from domain.checkout import AskedPayment
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, Attempt, Operation, Payment, PaymentRequest
+from domain.refund import refund_until
+from domain.schedule import PartStatus, action_due, standing
 from domain.value import code_hash
 
 
@@ -118,8 +120,17 @@ class CaptureIn(Asked):
         return Capture(self.payment_id, self.amount)
 
 
+class PartOut(TypedDict):
+    """A part of a schedule: ``due`` is the first that is not paid whole, ``upcoming`` are those after it."""
+
+    amount: int
+    due_at: str
+    paid: int
+    status: PartStatus
+
+
 class PaymentRequestOut(TypedDict):
-    """What is asked for."""
+    """What is asked for. ``due_at`` is that of the part which is due; ``schedule`` is empty if all is asked at once."""
 
     id: str
     scope: str
@@ -130,6 +141,7 @@ class PaymentRequestOut(TypedDict):
     status: str
     due_at: str | None
     url: str | None
+    schedule: list[PartOut]
 
 
 class PaymentRequestAnswer(PaymentRequestOut):
@@ -140,7 +152,7 @@ class PaymentRequestAnswer(PaymentRequestOut):
 
 
 class OperationOut(TypedDict):
-    """One thing asked of a PG."""
+    """One thing asked of a PG; ``reversed_amount`` of it the PG has taken back after it had succeeded."""
 
     id: str
     kind: str
@@ -148,6 +160,7 @@ class OperationOut(TypedDict):
     outcome: str
     detail: str | None
     orphan: bool
+    reversed_amount: int
     initiated_at: str
     resolved_at: str | None
 
@@ -194,7 +207,10 @@ class AllocationOut(TypedDict):
 
 
 class PaymentOut(TypedDict):
-    """One leg and what became of it; ``gateway`` is the account of the latest attempt."""
+    """One leg and what became of it; ``gateway`` is the account of the latest attempt.
+
+    ``refund_until``: when its PG gives nothing back any more, where an end is known; then it becomes store credit.
+    """
 
     id: str
     payment_request_id: str
@@ -207,6 +223,7 @@ class PaymentOut(TypedDict):
     voided: int
     refunded: int
     refund_pending: int
+    refund_until: str | None
     next_action: NextActionOut | None
     decline: DeclineOut | None
     attempts: list[AttemptOut]
@@ -225,6 +242,10 @@ def payment_request_out(request: PaymentRequest, sections: dict[UUID, int], link
         "status": request.status.value,
         "due_at": rfc3339(request.due_at),
         "url": links.url(request.id) if request.status in LIVE_REQUESTS else None,
+        "schedule": [
+            {"amount": part.amount, "due_at": rfc3339(part.due_at), "paid": part.paid, "status": part.status}
+            for part in standing(request)
+        ],
     }
 
 
@@ -243,7 +264,8 @@ def payment_out(order: Order, payment: Payment, sections: dict[UUID, int]) -> Pa
         "voided": payment.voided,
         "refunded": payment.refunded,
         "refund_pending": payment.refund_pending,
-        "next_action": _next_action(payment),
+        "refund_until": rfc3339(refund_until(order, payment)),
+        "next_action": _next_action(order, payment),
         "decline": _decline(payment),
         "attempts": [_attempt_out(order, a) for a in attempts],
         "allocations": [
@@ -259,14 +281,14 @@ def payment_out(order: Order, payment: Payment, sections: dict[UUID, int]) -> Pa
     }
 
 
-def _next_action(payment: Payment) -> NextActionOut | None:
+def _next_action(order: Order, payment: Payment) -> NextActionOut | None:
     if not payment.action_kind:
         return None
     return {
         "kind": payment.action_kind,
         "url": payment.action_url,
         "fields": payment.action_fields,
-        "due_at": rfc3339(payment.action_due_at),
+        "due_at": rfc3339(action_due(order.request(payment.request_id), payment)),
     }
 
 
@@ -304,6 +326,7 @@ def _operation_out(operation: Operation) -> OperationOut:
         "outcome": operation.outcome.value,
         "detail": operation.detail,
         "orphan": operation.orphan,
+        "reversed_amount": operation.reversed_amount,
         "initiated_at": rfc3339(operation.initiated_at),
         "resolved_at": rfc3339(operation.resolved_at),
     }

@@ -7,12 +7,13 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from api.schemas.field import Asked, Flag, PositiveAmount, Reason
+from api.schemas.field import Asked, Code, Flag, Line, PositiveAmount, Reason
 from api.schemas.moment import rfc3339
 from api.schemas.section import NamedPieces, pieces_of
-from contracts.command import RefundMoney
+from contracts.command import NameAccount, RefundMoney
 from domain.order import Order
 from domain.owing import refundable
+from domain.payback import BankAccount
 from domain.payment import Leg, Refund, RefundLine
 from domain.refund import AskedLeg, Policy
 
@@ -56,6 +57,27 @@ class RefundIn(Asked):
             policy=self.policy or "reverse",
             legs=tuple(AskedLeg(leg.payment_id, leg.amount) for leg in self.legs or ()),
         )
+
+
+class BankAccountIn(Asked):
+    """Where the money of a deposit goes back to.
+
+    ``number`` in digits; dashes are left out. Some long ones look like a card number, which no body may hold: write
+    the country before it then, which tells it apart.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"bank": "20", "number": "KR1002123456789", "holder": "김민지"}]}
+    )
+
+    bank: Annotated[Code, Field(description="The bank's code or name as the PG knows it.")]
+    number: Annotated[str, Field(pattern=r"^(?:[A-Z]{2})?[0-9](?:-?[0-9]){5,19}$")]
+    holder: Annotated[Line, Field(max_length=60, description="As the bank knows them.")]
+
+    def to_command(self, payment_id: UUID) -> NameAccount:
+        """The command's body."""
+        digits = "".join(each for each in self.number if each.isdigit())
+        return NameAccount(payment_id, BankAccount(self.bank, digits, self.holder))
 
 
 class RefundPreviewIn(RefundIn):
@@ -103,10 +125,11 @@ class RefundOut(TypedDict):
 
 
 class PlannedLegOut(TypedDict):
-    """What would go back to one payment."""
+    """What would go back to one payment, or (``destination``) becomes store credit, as its PG takes nothing back."""
 
     payment_id: str
     method: str
+    destination: str
     amount: int
 
 
@@ -180,6 +203,7 @@ def refund_preview_out(before: Order, after: Order) -> RefundPreviewOut:
             {
                 "payment_id": str(leg.payment_id),
                 "method": after.payment(leg.payment_id).method,
+                "destination": leg.destination,
                 "amount": leg.amount,
             }
             for leg in legs

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -117,6 +117,7 @@ async def an_operation(
             connection,
             "operation",
             **both | {"id": uuid4(), "attempt_id": attempt_id, "kind": kind, "amount": 1000, "tries": 1} | flags,
+            reversed_amount=0,
             key=f"{uuid4().hex}-f1",
             initiated_at=now,
             operation_ref=operation_ref,
@@ -124,9 +125,9 @@ async def an_operation(
     return Charged(order_id, number, attempt_id, merchant_ref, operation_ref)
 
 
-async def from_stripe(http: httpx.AsyncClient, kind: str, about: dict[str, Any]) -> str:
+async def from_stripe(http: httpx.AsyncClient, kind: str, about: dict[str, Any], event_id: str | None = None) -> str:
     """Deliver a signed event; its id."""
-    event = {"id": f"evt_{uuid4().hex}", "object": "event", "type": kind, "created": int(time.time())}
+    event = {"id": event_id or f"evt_{uuid4().hex}", "object": "event", "type": kind, "created": int(time.time())}
     raw = json.dumps(event | {"data": {"object": about}})
     header = stripe.WebhookSignature.generate_signature_header(raw, SECRET)
     answer = await http.post("/v1/webhooks/stripe", content=raw, headers={"Stripe-Signature": header})
@@ -184,8 +185,12 @@ async def is_delivered(database: Database, event_id: str) -> bool:
 
 
 async def rechecks(database: Database, of: Charged) -> int:
-    found = await sql(database, "SELECT count(*) FROM command WHERE number = :n AND kind = 'recheck'", n=of.number)
-    return int(found[0][0])
+    return await commands(database, of, "recheck")
+
+
+async def commands(database: Database, of: Charged, kind: str) -> int:
+    counted = "SELECT count(*) FROM command WHERE number = :n AND kind = :kind"
+    return int((await sql(database, counted, n=of.number, kind=kind))[0][0])
 
 
 async def waiting(http: httpx.AsyncClient, takes_back: str = "true") -> dict[str, dict[str, Any]]:
@@ -210,6 +215,9 @@ async def test_a_refund_that_fails_after_it_had_succeeded_waits_for_a_person(
     assert await result(http, "takes_back", "stripe") == before + 1
     outcomes = await sql(database, "SELECT outcome FROM operation WHERE order_id = :id", id=refunded.order_id)
     assert outcomes == [("succeeded",)]
+    assert await commands(database, refunded, "doubt") == 1
+    await from_stripe(http, "refund.failed", a_refund(refunded), event_id)
+    assert await commands(database, refunded, "doubt") == 1, "the same event again is the same command"
 
     await age(database, event_id, HINT_AFTER * 2)
     assert refunded.number not in {hint.number for hint in await WebhookActivities(database).find_hints()}
@@ -234,6 +242,26 @@ async def test_what_adyen_takes_back_waits_for_a_person_and_what_it_confirms_doe
     taken_back = await from_adyen(http, code, done)
     assert {confirmed, refused, taken_back} & set(await waiting(http)) == {taken_back}
     assert [await is_delivered(database, each) for each in (confirmed, refused, taken_back)] == [True, True, False]
+    assert await commands(database, done, "doubt") == 1
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("authorize", 1), ("refund", 0)])
+async def test_a_failed_capture_that_we_never_asked_for_is_about_the_one_that_came_with_the_authorization(
+    http: httpx.AsyncClient, database: Database, kind: str, asked: int
+) -> None:
+    charged = await an_operation(database, "adyen", kind, "succeeded")
+    await sql(database, "UPDATE operation SET capture_now = true WHERE order_id = :id", id=charged.order_id)
+    await from_adyen(http, "CAPTURE_FAILED", replace(charged, operation_ref=f"PSP{uuid4().hex}"))
+    assert await commands(database, charged, "doubt") == asked
+
+
+async def test_a_deposit_that_a_bank_takes_back_is_asked_about_though_nobody_signed_it(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    deposited = await an_operation(database, "toss", "authorize", "succeeded")
+    await sql(database, "UPDATE operation SET capture_now = true WHERE order_id = :id", id=deposited.order_id)
+    await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
+    assert await commands(database, deposited, "doubt") == 1
 
 
 async def test_the_schedule_does_not_deliver_what_takes_back_even_while_other_money_is_due(

@@ -28,12 +28,11 @@ from domain.errors import NoGatewayEligible
 from domain.fulfillment import deliver, ship
 from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.order import Order
-from domain.payment import RELEASED_OUTCOMES, Operation, Payment
+from domain.payment import LOST_LEGS, RELEASED_OUTCOMES, Operation, Payment
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask
 from domain.section import Item, Section, stock_moves
-from domain.states import LegStatus
 from domain.taking import Moment, Routed, settle
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -95,17 +94,26 @@ def a_checkout(
 class Desk:
     """One order and its PGs' accounts. Own value is moved at once, as in the activities; PGs answer by `answer`."""
 
-    def __init__(self, checkout: Checkout, *, accounts: Sequence[str] = ("a", "b"), points: int = 10**9) -> None:
+    def __init__(
+        self,
+        checkout: Checkout,
+        *,
+        accounts: Sequence[str] = ("a", "b"),
+        points: int = 10**9,
+        refund_days: int | None = None,
+    ) -> None:
         self.now = START
         self.accounts = accounts
         self.points = points
         self.held_points = 0
+        self.refund_days = refund_days
+        """So long every account gives money back."""
         self.store_credit = 0
         """Given in place of refunds that no PG would take."""
         self._ids = ids()
         opening = Opening(self.new_id(), "demo", "261122-7K3M9QX", self.new_id(), START, START, self.new_id)
         opening = replace(opening, expires_at=START + timedelta(minutes=30))
-        priced = quote(checkout, CATALOG, currency="KRW")
+        priced = quote(checkout, CATALOG, currency="KRW", now=START)
         self.order: Order = None  # type: ignore[assignment]
         self.decide(lambda _: open_order(checkout, priced, opening), before=())
 
@@ -175,7 +183,7 @@ class Desk:
         left = [a for a in self.accounts if a not in excluded]
         if not left:
             raise NoGatewayEligible("nobody is left")
-        return Routed(left[0], 1, {"reason": "first in line"})
+        return Routed(left[0], 1, {"reason": "first in line"}, self.refund_days)
 
     def _move_value(self, order: Order, operation: Operation) -> bool:
         amount = operation.amount
@@ -230,7 +238,7 @@ def check(order: Order) -> None:
     for section in order.sections:
         assert 0 <= section.shipping_credited <= section.shipping_fee
     for refund in order.refunds:
-        legs = [g for g in order.legs if g.refund_id == refund.id and g.status is not LegStatus.FAILED]
+        legs = [g for g in order.legs if g.refund_id == refund.id and g.status not in LOST_LEGS]
         assert sum(g.amount for g in legs) <= refund.returnable <= refund.amount, "a refund gives back too much"
         assert refund.amount == sum(line.amount for line in order.refund_lines if line.refund_id == refund.id)
     open_changes = [c for c in order.changes if c.status.value in {"draft", "awaiting_payment"}]
@@ -258,14 +266,12 @@ def _check_exposure(order: Order) -> None:
 
 def _check_payment(order: Order, payment: Payment) -> None:
     mine = [o for o in order.operations if o.payment_id == payment.id and not o.orphan]
-    done = {
-        kind: sum(o.amount for o in mine if o.kind is kind and o.outcome is Outcome.SUCCEEDED) for kind in OperationKind
-    }
+    kept = [o for o in mine if o.outcome is Outcome.SUCCEEDED]
+    done = {kind: sum(o.amount - o.reversed_amount for o in kept if o.kind is kind) for kind in OperationKind}
     pending = sum(o.amount for o in mine if o.kind is OperationKind.REFUND and o.outcome in UNENDED)
-    at_once = sum(
-        o.amount for o in mine if o.kind is OperationKind.AUTHORIZE and o.capture_now and o.outcome is Outcome.SUCCEEDED
-    )
-    assert payment.authorized == done[OperationKind.AUTHORIZE]
+    authorizing = [o for o in kept if o.kind is OperationKind.AUTHORIZE]
+    at_once = sum(o.amount - o.reversed_amount for o in authorizing if o.capture_now)
+    assert payment.authorized == sum(o.amount for o in authorizing)
     assert payment.captured == done[OperationKind.CAPTURE] + at_once
     assert payment.voided == done[OperationKind.VOID]
     assert payment.refunded == done[OperationKind.REFUND]

@@ -5,7 +5,6 @@ once every question has its answer our books and the PG's agree and nothing is l
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +19,7 @@ from domain.capture import capture, capture_shipped
 from domain.checkout import AskedItem, AskedPayment, AskedSection
 from domain.errors import Rejected
 from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
-from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.owing import spare, to_capture
 from domain.paying import pay
@@ -28,21 +27,11 @@ from domain.payment import LIVE_REQUESTS, Operation
 from domain.refund import AskedLeg, AskedRefund, grant
 from domain.reorder import AskedReorder, Wanted, reorder
 from domain.resolution import Ask
+from domain.reversal import doubt, takes_money
 from domain.states import BalanceState, RefundStatus, RequestStatus
 from domain.taking import Moment, over
-from tests.domain.desk import (
-    BUSAN,
-    CATALOG,
-    MISMATCH,
-    NOT_EXECUTED,
-    OK,
-    PENDING,
-    SEOUL,
-    UNKNOWN,
-    Desk,
-    a_checkout,
-    declined,
-)
+from tests.domain.desk import BUSAN, CATALOG, OK, SEOUL, Desk, a_checkout
+from tests.domain.pg import Pg
 
 AUTHORIZE, CAPTURE, VOID, REFUND = (
     OperationKind.AUTHORIZE,
@@ -51,76 +40,6 @@ AUTHORIZE, CAPTURE, VOID, REFUND = (
     OperationKind.REFUND,
 )
 PICK = st.integers(0, 99)
-
-
-@dataclass
-class Fate:
-    """What a PG knows of one operation: nothing, that it runs, that it is done, refused, or may never happen."""
-
-    state: str = "unseen"
-    answer: Answer = UNKNOWN
-
-
-class Pg:
-    """A PG's own books: every operation happens at most once, whatever is answered about it."""
-
-    def __init__(self) -> None:
-        self.fates: dict[UUID, Fate] = {}
-
-    def of(self, operation: Operation) -> Fate:
-        """What is known of an operation."""
-        return self.fates.setdefault(operation.id, Fate())
-
-    def happened(self, operation: Operation) -> bool:
-        """It has taken effect."""
-        return self.of(operation).state == "done"
-
-    def send(self, operation: Operation, how: str) -> Answer:
-        """A request arrives, or does not; the first arrival decides, later ones are told the same."""
-        fate = self.of(operation)
-        if how == "lost before":
-            return UNKNOWN
-        if fate.state == "barred":
-            return NOT_EXECUTED
-        if fate.state == "unseen":
-            self._decide(operation, fate, how)
-        if how == "lost after":
-            return UNKNOWN
-        if how == "mismatch" and fate.state == "done":
-            return MISMATCH
-        return fate.answer
-
-    def _decide(self, operation: Operation, fate: Fate, how: str) -> None:
-        match how:
-            case "declined" | "declined for good":
-                fate.state = "refused"
-                fate.answer = declined(Retry.OTHER_PG if how == "declined" else Retry.NEVER)
-            case "pending":
-                fate.state, fate.answer = "running", PENDING
-            case "action" if operation.kind is AUTHORIZE:
-                fate.state = "running"
-                fate.answer = Answer(Outcome.ACTION_REQUIRED, reference="pg-1", action=Action("redirect", "https://pg"))
-            case "refused before":
-                fate.answer = NOT_EXECUTED
-            case _:
-                fate.state, fate.answer = "done", OK
-
-    def look(self, operation: Operation, how: str) -> Answer:
-        """What became of it? A PG that works on it may have come to an end."""
-        fate = self.of(operation)
-        if how.startswith("lost"):
-            return UNKNOWN
-        if fate.state == "running" and how != "pending":
-            says_no = how.startswith("declined")
-            fate.state, fate.answer = ("refused", declined(Retry.OTHER_PG)) if says_no else ("done", OK)
-        return NOT_EXECUTED if fate.state in {"unseen", "barred"} else fate.answer
-
-    def neutralize(self, operation: Operation, how: str) -> Answer:
-        """It must never happen, or is undone."""
-        if how == "lost before":
-            return UNKNOWN
-        self.of(operation).state = "barred"
-        return UNKNOWN if how == "lost after" else OK
 
 
 HOW = st.sampled_from(
@@ -188,8 +107,25 @@ class AnyOrder(RuleBasedStateMachine):
         operation = due[pick % len(due)]
         if operation.outcome is Outcome.INITIATED or (ask is Ask.NEUTRALIZE and operation.kind is not AUTHORIZE):
             ask = Ask.SEND
+        if operation.subject_id:
+            self.desk.answer(operation, self.pg.say(self.desk.order.operation(operation.subject_id), how))
+            return
         asked = {Ask.SEND: self.pg.send, Ask.LOOKUP: self.pg.look, Ask.NEUTRALIZE: self.pg.neutralize}[ask]
         self.desk.answer(operation, asked(operation, how), ask)
+
+    @rule(pick=PICK, false_alarm=st.booleans())
+    @precondition(lambda self: self.desk is not None)
+    def a_pg_takes_back(self, pick: int, false_alarm: bool) -> None:
+        """A refund bounces, a capture fails after all; or somebody says so and it is not true."""
+        order = self.desk.order
+        done = [o for o in order.operations if self.pg.happened(o) and o.outcome is Outcome.SUCCEEDED]
+        done = [o for o in done if takes_money(o)]
+        if not done:
+            return
+        operation = done[pick % len(done)]
+        if not false_alarm:
+            self.pg.take_back(operation)
+        self._command(lambda o, m, c: doubt(o, operation.id, m, command_id=c))
 
     @rule()
     def all_goes_well(self) -> None:
@@ -197,7 +133,7 @@ class AnyOrder(RuleBasedStateMachine):
         for _ in range(10):
             for operation in self.desk.due():
                 if operation.outcome is Outcome.INITIATED and operation.id in {o.id for o in self.desk.due()}:
-                    self.desk.answer(operation, self.pg.send(operation, "yes"))
+                    self._granted(operation)
 
     @rule(pick=PICK, share=st.integers(1, 3), method=st.sampled_from(["card", "points"]))
     def the_customer_pays(self, pick: int, share: int, method: str) -> None:
@@ -307,8 +243,8 @@ class AnyOrder(RuleBasedStateMachine):
             if not due:
                 break
             operation = due[0]
-            if operation.outcome is Outcome.INITIATED:
-                self.desk.answer(operation, self.pg.send(operation, "yes"))
+            if operation.outcome is Outcome.INITIATED or operation.subject_id:
+                self._granted(operation)
             elif operation.kind is AUTHORIZE and operation.abandoning:
                 self.desk.answer(operation, self.pg.neutralize(operation, "yes"), Ask.NEUTRALIZE)
             elif self.pg.of(operation).state == "barred":
@@ -323,8 +259,9 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _books_agree(self) -> None:
         for operation in self.desk.order.operations:
-            if not self.desk.order.own(operation):
-                assert (operation.outcome is Outcome.SUCCEEDED) == self.pg.happened(operation), operation
+            if not self.desk.order.own(operation) and not operation.subject_id and not operation.contradicted:
+                stands = operation.outcome is Outcome.SUCCEEDED and not operation.reversed_amount
+                assert stands == self.pg.happened(operation), operation
 
     def _nothing_is_stuck(self) -> None:
         """What is left undone waits for the customer, for goods, or for a person who is told so."""
@@ -344,6 +281,11 @@ class AnyOrder(RuleBasedStateMachine):
             assert not any(p.capturable for p in order.payments if p.exposed), "a hold that nobody needs is kept"
         elif order.capture == "automatic":
             raise AssertionError("automatic capture left something to capture")
+
+    def _granted(self, operation: Operation) -> None:
+        subject = operation.subject_id
+        answer = self.pg.say(self.desk.order.operation(subject), "yes") if subject else self.pg.send(operation, "yes")
+        self.desk.answer(operation, answer)
 
     def _command(self, act: Callable[[Order, Moment, UUID], Order]) -> None:
         """A command; refused, it leaves no trace."""

@@ -16,6 +16,7 @@ from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 LOOKUP, REFUND, VOID = OperationKind.LOOKUP, OperationKind.REFUND, OperationKind.VOID
+NEUTRALIZE = OperationKind.NEUTRALIZE
 FORGETFUL: Capabilities = replace(CAPABILITIES, neutralize_by=NeutralizeBy.NONE, not_found_final_after_seconds=600)
 
 
@@ -141,3 +142,27 @@ def test_not_found_is_final_only_after_its_time_and_where_nothing_can_be_neutral
     final = weighed(operation, NOT_EXECUTED, FORGETFUL, late)
     desk.answer(operation, final, Ask.LOOKUP)
     assert desk.order.attempts[0].outcome is Outcome.NOT_EXECUTED
+
+
+@pytest.mark.parametrize(
+    ("told", "capture_now", "later", "seconds", "stands"),
+    [
+        (PENDING, False, True, 9_999, False),
+        (UNKNOWN, False, True, 9_999, False),
+        (UNKNOWN, False, False, 59, False),
+        (UNKNOWN, False, False, 60, True),
+        (declined(), False, True, 0, True),
+        (PENDING, True, True, 0, True),
+    ],
+)
+def test_what_a_cancel_of_ours_may_be_undoing_is_not_there_yet(
+    told: Answer, capture_now: bool, later: bool, seconds: int, stands: bool
+) -> None:
+    desk = Desk(a_checkout(capture="automatic" if capture_now else "manual"), accounts=("a",))
+    desk.answer(desk.due()[0], UNKNOWN)
+    desk.answer(desk.due()[0], told, Ask.NEUTRALIZE)
+    can = replace(CAPABILITIES, neutralize_undoes_capture=False, asynchronous=frozenset({NEUTRALIZE} if later else ()))
+    found = weighed(desk.due()[0], OK, can, desk.now + timedelta(seconds=seconds))
+    assert (found.outcome is Outcome.SUCCEEDED) == stands
+    desk.answer(desk.due()[0], found, Ask.LOOKUP)
+    assert bool(desk.order.authorized) == stands

@@ -68,6 +68,36 @@ def test_what_differs_is_named(changed: dict[str, Any], finding: Finding) -> Non
     assert found(replace(CHARGE, **changed)) == [finding]
 
 
+REVERSED = replace(REFUND, id=3, kind="reversal", gross=400)
+
+
+@pytest.mark.parametrize(
+    ("line", "taken_back", "finding"),
+    [
+        (REVERSED, 0, Finding.STATUS_MISMATCH),
+        (REVERSED, 400, Finding.MATCHED),
+        (REVERSED, 300, Finding.STATUS_MISMATCH),
+        (replace(REVERSED, operation_ref="unheard"), 400, Finding.MATCHED),
+        (replace(REVERSED, gross=401, operation_ref="unheard"), 400, Finding.MISSING_IN_OPMS),
+        (replace(REVERSED, gross=-1000, operation_ref="x1"), 0, Finding.STATUS_MISMATCH),
+    ],
+)
+def test_what_a_pg_takes_back_is_held_against_the_movement_that_it_undoes(
+    line: Line, taken_back: int, finding: Finding
+) -> None:
+    refund = replace(GIVEN_BACK, reversed_amount=taken_back)
+    [judged] = reconcile([line], (CHARGED, refund), TERMS)
+    assert (judged.finding, judged.paired) == (finding, None)
+    if finding is not Finding.MISSING_IN_OPMS:
+        assert judged.about == (CHARGED if line.gross < 0 else refund)
+
+
+def test_a_captured_payment_that_failed_after_all_is_matched_with_the_line_that_says_so() -> None:
+    gone = replace(CHARGED, reversed_amount=1000)
+    line = replace(CHARGE, id=4, kind="reversal", gross=-1000)
+    assert found(CHARGE, line, books=(gone,)) == [Finding.MATCHED, Finding.MATCHED]
+
+
 @pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.SUCCEEDED])
 def test_only_a_success_of_our_books_may_be_settled(outcome: Outcome) -> None:
     assert found(CHARGE, books=(replace(CHARGED, outcome=outcome),)) == [Finding.STATUS_MISMATCH]

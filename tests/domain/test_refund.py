@@ -1,6 +1,7 @@
 """Giving money back: ceilings, policies, legs that fail, and money that was still on its way."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from domain.checkout import AskedPayment
 from domain.errors import AmountExceeded, IllegalTransition, Invalid, NothingToDo
 from domain.fulfillment import Pieces
 from domain.gateway import OperationKind
-from domain.refund import AskedLeg, AskedRefund, grant, settle_refunds
+from domain.refund import AskedLeg, AskedRefund, RefundWindowOver, grant, settle_refunds
 from domain.states import BalanceState, LegStatus, OrderStatus, PaidStatus, RefundStatus
 from tests.domain.desk import OK, UNKNOWN, Desk, a_checkout, declined
 
@@ -293,3 +294,31 @@ def test_a_refund_reopens_a_completed_order_until_it_is_done() -> None:
     assert (desk.order.status, desk.order.payment_status) == (OrderStatus.PLACED, PaidStatus.OVERPAID)
     desk.succeed()
     assert (desk.order.status, desk.order.payment_status) == (OrderStatus.COMPLETED, PaidStatus.PARTIALLY_REFUNDED)
+
+
+def paid_days_ago(days: int, *, customer: str = "c-1") -> Desk:
+    desk = Desk(a_checkout(), refund_days=30)
+    desk.succeed()
+    desk.order = replace(desk.order, customer_id=customer)
+    desk.now += timedelta(days=days)
+    return desk
+
+
+def test_a_payment_too_old_for_its_pg_becomes_store_credit() -> None:
+    desk = paid_days_ago(29)
+    refunds(desk, AskedRefund(amount=5000))
+    assert [g.destination for g in desk.order.legs] == ["payment"]
+    desk = paid_days_ago(30)
+    refunds(desk, AskedRefund(amount=5000))
+    assert [(g.destination, g.status) for g in desk.order.legs] == [("store_credit", LegStatus.SUCCEEDED)]
+    assert (desk.store_credit, desk.order.refunds[0].status) == (5000, RefundStatus.SUCCEEDED)
+
+
+def test_a_payment_too_old_is_not_named_by_hand_and_nobody_unknown_gets_credit() -> None:
+    desk = paid_days_ago(31, customer="")
+    by_hand = AskedRefund(amount=5000, policy="manual", legs=(AskedLeg(desk.payment(0).id, 5000),))
+    with pytest.raises(RefundWindowOver):
+        refunds(desk, by_hand)
+    with pytest.raises(AmountExceeded) as refused:
+        refunds(desk, AskedRefund(amount=5000))
+    assert refused.value.figures["too_late"] == [str(desk.payment(0).id)]

@@ -30,7 +30,7 @@ from domain.states import (
     ReturnState,
     SectionStatus,
 )
-from tests.domain.desk import BUSAN, CATALOG, SEOUL, Desk, a_checkout, declined
+from tests.domain.desk import BUSAN, CATALOG, SEOUL, START, Desk, a_checkout, declined
 
 
 def shipped(*, deliver_too: bool = True) -> Desk:
@@ -221,7 +221,7 @@ def test_buying_again_is_a_checkout_at_todays_prices() -> None:
     checkout = again(desk.order, (), CATALOG)
     assert (checkout.expected_total, checkout.reorder_of) == (62700, desk.order.number)
     assert [s.destination for s in checkout.sections] == [SEOUL, BUSAN]
-    assert quote(checkout, CATALOG, currency="KRW").total == 62700
+    assert quote(checkout, CATALOG, currency="KRW", now=START).total == 62700
     one = again(desk.order, (Wanted(desk.item("MUG").id, 3, "PEN"),), CATALOG)
     assert one.expected_total == 3 * 7 + 5000
     for wrong in (Wanted(desk.item("MUG").id, 1, "NO"), Wanted(desk.item("MUG").id, 0)):

@@ -69,15 +69,17 @@ PAGE: dict[type[StrEnum], str] = {
         conflicted > processing authorized captured declined expired manual_review
         manual_review > processing authorized captured declined voided expired
         authorized > partially_captured captured voided expired
-        partially_captured > captured voided
+        partially_captured > authorized captured voided
         declined > processing
-        captured > ; voided > ; expired > ; canceled >""",
+        captured > authorized partially_captured
+        voided > ; expired > ; canceled >""",
     RefundStatus: """
         requested > planned canceled
         planned > executing canceled
         executing > succeeded partially_executed
         partially_executed > executing
-        succeeded > ; canceled >""",
+        succeeded > executing
+        canceled >""",
     LegStatus: """
         reserved > sent
         sent > succeeded pending failed unknown

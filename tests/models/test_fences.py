@@ -90,6 +90,7 @@ async def a_payment(connection: AsyncConnection, **changes: Any) -> tuple[UUID, 
         status="open",
         purpose="checkout",
         paid=0,
+        schedule="[]",
     )
     amounts = {"authorized": 0, "captured": 0, "voided": 0, "refunded": 0, "refund_pending": 0}
     row = {"position": 0, "method": "card", "amount": 1000, "status": "created", "instalments": 0} | amounts | changes

@@ -1,0 +1,101 @@
+"""What a PG takes back after it had succeeded: a refund that bounces, a capture that fails after all (ADR 0017).
+
+A PG's word that an operation has failed is a reason to ask, not an answer (R10): a question about the operation is
+opened beside the payment's sums, and only what it brings is believed. A refund leg becomes ``reversed`` and its refund
+is planned again; a capture leaves the payment authorized, and a person decides whether to capture again. What no answer
+settles is marked ``contradicted``: for a person.
+"""
+
+from dataclasses import replace
+from uuid import UUID
+
+from domain.coverage import fold, refold, refunded_sections
+from domain.errors import Rejected
+from domain.gateway import Answer, OperationKind, Outcome
+from domain.order import Order
+from domain.orphan import ask_beside
+from domain.payment import UNRESOLVED, Operation
+from domain.states import LegStatus, RefundStatus, move
+from domain.taking import Moment, Why
+
+REVERSIBLE = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
+"""What moves money to or from the customer; an authorization only where it captures as well."""
+
+
+class UnknownOperation(Rejected):
+    """The order has no such operation at a PG."""
+
+    code = "operation_not_found"
+
+
+def doubt(order: Order, operation_id: UUID, moment: Moment, *, command_id: UUID | None = None) -> Order:
+    """Ask the PG again about an operation that had succeeded. Nothing to do for one that has not, or is asked about.
+
+    Raises `UnknownOperation`.
+    """
+    operation = next((o for o in order.operations if o.id == operation_id), None)
+    if operation is None or order.own(operation):
+        raise UnknownOperation(f"order {order.number} has no operation {operation_id} at a PG")
+    asked = any(o.subject_id == operation_id and o.outcome in UNRESOLVED for o in order.operations)
+    if asked or operation.outcome is not Outcome.SUCCEEDED or not takes_money(operation) or operation.reversed_amount:
+        return order
+    why = Why(command_id=command_id, subject_id=operation_id)
+    return ask_beside(
+        order, order.attempt(operation.attempt_id), OperationKind.LOOKUP, operation.amount, moment, why=why
+    )
+
+
+def takes_money(operation: Operation) -> bool:
+    """Whether there is anything that the PG could take back."""
+    return operation.kind in REVERSIBLE and (operation.kind is not OperationKind.AUTHORIZE or operation.capture_now)
+
+
+def take_back(order: Order, question_id: UUID, answer: Answer) -> Order:
+    """Fold the answer to a question of `doubt` in; any other operation is left alone."""
+    question = order.operation(question_id)
+    if question.subject_id is None or question.outcome in UNRESOLVED:
+        return order
+    operation = order.operation(question.subject_id)
+    lost = _lost(operation, question, answer)
+    return order.put(replace(operation, contradicted=True)) if lost is None else reverse(order, operation, lost)
+
+
+def reverse(order: Order, operation: Operation, lost: int) -> Order:
+    """The order without ``lost`` (minor units) of what an operation had moved; 0: it stands after all."""
+    operation = replace(operation, reversed_amount=lost, contradicted=False)
+    if not lost or operation.orphan:
+        return order.put(operation)
+    if operation.kind is OperationKind.REFUND:
+        return _bounced(order.put(operation), operation)
+    payment = order.payment(operation.payment_id)
+    captured = payment.captured - lost
+    if captured < payment.refunded + payment.refund_pending:  # More has gone back than was taken: for a person.
+        return order.put(replace(operation, reversed_amount=0, contradicted=True))
+    section = (operation.section_id,) if operation.section_id else ()
+    return fold(order.put(operation), replace(payment, captured=captured), *section)
+
+
+def _lost(operation: Operation, question: Operation, answer: Answer) -> int | None:
+    """How much the PG has taken back; None: it cannot be told."""
+    if operation.kind is OperationKind.AUTHORIZE:
+        if question.outcome is not Outcome.SUCCEEDED or answer.amounts is None:
+            return None
+        return max(0, operation.amount - answer.amounts.captured)
+    if question.outcome is Outcome.DECLINED:
+        return operation.amount
+    return 0 if question.outcome is Outcome.SUCCEEDED and not answer.issues else None
+
+
+def _bounced(order: Order, operation: Operation) -> Order:
+    """A refund came back: it is owed to the customer again."""
+    payment = order.payment(operation.payment_id)
+    payment = replace(payment, refunded=payment.refunded - operation.reversed_amount)
+    leg = next((g for g in order.legs if g.id == operation.leg_id), None)
+    order = refold(order.put(payment), payment, *refunded_sections(order, leg))
+    if leg is None:
+        return order
+    refund = order.refund(leg.refund_id)
+    status = move(refund.status, RefundStatus.EXECUTING, what="refund")
+    return order.put(
+        replace(leg, status=move(leg.status, LegStatus.REVERSED, what="refund leg")), replace(refund, status=status)
+    )

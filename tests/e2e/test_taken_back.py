@@ -1,0 +1,147 @@
+"""What PGs take back after it had succeeded, and deposits that need a bank account to go back to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from tests.e2e.shop import Shop, until
+
+
+@contextmanager
+def only(shop: Shop, account: str) -> Iterator[None]:
+    """All payments go to one account; the demo's rule again afterwards."""
+    before = shop.admin.get("/v1/routing").raise_for_status().json()
+    rule = {name: before[name] for name in ("strategy", "by", "weights", "fallback", "constraints")}
+    shop.admin.put("/v1/routing", json={"strategy": "single", "weights": {account: 100}}).raise_for_status()
+    yield
+    shop.admin.put("/v1/routing", json=rule).raise_for_status()
+
+
+def net(shop: Shop, order: dict[str, Any]) -> int:
+    """What the PG has of the customer's money, by its own ledger."""
+    signs = {"capture": 1, "refund": -1, "capture_failed": -1, "refund_failed": 1}
+    moved = [o for o in shop.ledger(order) if o["status"] == "succeeded"]
+    return sum(signs.get(o["operation"], 0) * o["amount"] for o in moved)
+
+
+def operations(order: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """All of a kind, of every attempt."""
+    every = [o for p in order["payments"] for a in p["attempts"] for o in a["operations"]]
+    return [o for o in every if o["kind"] == kind]
+
+
+def fails(shop: Shop, psp: str) -> None:
+    """Adyen says that a capture or a refund has failed after all."""
+    httpx.post(f"{shop.demo['sandbox']}/adyen/adyen-demo/_fail/{psp}").raise_for_status()
+
+
+def with_adyen(shop: Shop) -> dict[str, Any]:
+    with only(shop, "adyen-demo"):
+        order = shop.place(points=0, customer="c-81")
+    return shop.paid(order["number"])
+
+
+def test_a_capture_that_fails_after_all_shows_and_a_person_captures_again(shop: Shop) -> None:
+    order = with_adyen(shop)
+    number, [payment] = order["number"], order["payments"]
+    fails(shop, payment["attempts"][0]["reference"])
+    shown = until("the capture is undone", lambda: _with_flag(shop, number, "requires_review"))
+    [payment] = shown["payments"]
+    assert (payment["status"], payment["captured"], shown["totals"]["balance_due"]) == ("authorized", 0, 57700)
+    assert operations(shown, "authorize")[0]["reversed_amount"] == 57700
+    assert net(shop, shown) == 0
+    shop.applied(number, "captures", {})
+    again = until("it is captured", lambda: _without_flags(shop, number))
+    assert (again["payment_status"], net(shop, again)) == ("paid", 57700)
+
+
+def test_a_refund_that_bounces_becomes_store_credit(shop: Shop) -> None:
+    order = with_adyen(shop)
+    number = order["number"]
+    shop.applied(number, "refunds", {"amount": 5000, "reason": "late"})
+    [refund] = operations(shop.order(number), "refund")
+    [(psp,)] = shop.sql("SELECT operation_ref FROM operation WHERE id = $1::uuid", refund["id"])
+    assert net(shop, order) == 52700
+    fails(shop, psp)
+
+    def planned_anew() -> dict[str, Any] | None:
+        found = shop.order(number)
+        return found if [leg["status"] for leg in found["refunds"][0]["legs"]] == ["reversed", "succeeded"] else None
+
+    shown = until("the refund is planned anew", planned_anew)
+    assert [leg["destination"] for leg in shown["refunds"][0]["legs"]] == ["payment", "store_credit"]
+    assert (shown["refunds"][0]["status"], shown["flags"], net(shop, shown)) == ("succeeded", [], 57700)
+    value = shop.http.get("/v1/customers/c-81/value").raise_for_status().json()
+    assert {b["kind"]: b["available"] for b in value["balances"]}["store_credit"] == 5000
+
+
+def test_a_refund_that_stripe_fails_later_is_planned_anew(shop: Shop) -> None:
+    with only(shop, "stripe-demo"):
+        order = shop.place(token="pm_card_refundFail", points=0, customer="c-83")
+    shop.paid(order["number"])
+    shop.command(order["number"], "refunds", {"amount": 5000, "reason": "late"})
+
+    def planned_anew() -> dict[str, Any] | None:
+        found = shop.order(order["number"])
+        legs = [(leg["status"], leg["destination"]) for leg in found["refunds"][0]["legs"]]
+        return found if legs == [("reversed", "payment"), ("succeeded", "store_credit")] else None
+
+    shown = until("the refund is planned anew", planned_anew)
+    assert (shown["totals"]["refunded"], net(shop, shown)) == (5000, 57700)
+
+
+def deposited(shop: Shop) -> tuple[dict[str, Any], str]:
+    """An order paid into a virtual account of Toss, and the bank's own page of it."""
+    with only(shop, "toss-demo"):
+        payments = [{"method": "virtual_account", "amount": 57700, "bank": "20"}]
+        number = shop.checkout(points=0, customer="c-82", payments=payments).json()["number"]
+    waiting = until("the account is there", lambda: _awaiting_deposit(shop, number))
+    bank = f"{shop.demo['sandbox']}/toss/toss-demo/deposit/{waiting['payments'][0]['attempts'][0]['reference']}"
+    httpx.post(bank, data={"action": "deposit"}).raise_for_status()
+    return shop.paid(number), bank
+
+
+def test_a_deposit_that_the_bank_takes_back_is_for_a_person(shop: Shop) -> None:
+    order, bank = deposited(shop)
+    number, [operation] = order["number"], operations(order, "authorize")
+    httpx.post(bank, data={"action": "bounce"}).raise_for_status()
+    shown = until("a person is told", lambda: _with_flag(shop, number, "requires_review"))
+    assert (shown["payments"][0]["captured"], net(shop, shown)) == (57700, 0)
+    decision = {"verdict": "declined", "evidence": "the bank says it was a mistake"}
+    path = f"/v1/orders/{number}/operations/{operation['id']}/decisions"
+    shop.admin.post(path, json=decision, headers={"Prefer": "wait=10"}).raise_for_status()
+    after = shop.order(number)
+    assert (after["payments"][0]["captured"], after["totals"]["balance_due"]) == (0, 57700)
+
+
+def test_a_deposit_goes_back_to_the_account_that_the_customer_names(shop: Shop) -> None:
+    order, _ = deposited(shop)
+    number = order["number"]
+    refund = {"amount": 7700, "reason": "late"}
+    refused = shop.http.post(f"/v1/orders/{number}/refunds", json=refund)
+    assert (refused.status_code, refused.json()["code"]) == (409, "bank_account_required")
+    path = f"payments/{order['payments'][0]['id']}/refund-accounts"
+    account = {"bank": "20", "number": "KR1002-123-456789", "holder": "Kim Minji"}
+    shop.applied(number, path, account)
+    order = shop.applied(number, "refunds", refund)
+    assert (order["refunds"][0]["status"], net(shop, order)) == ("succeeded", 50000)
+    assert "1002123456789" not in httpx.get(f"{shop.demo['sandbox']}/_ledger").text
+    timeline = shop.http.get(f"/v1/orders/{number}/timeline").text
+    assert "1002123456789" not in timeline + shop.http.get(f"/v1/orders/{number}").text, "nobody reads it by the way"
+
+
+def _awaiting_deposit(shop: Shop, number: str) -> dict[str, Any] | None:
+    order = shop.order(number)
+    return order if order["payments"][0]["status"] == "awaiting_deposit" else None
+
+
+def _with_flag(shop: Shop, number: str, flag: str) -> dict[str, Any] | None:
+    order = shop.order(number)
+    return order if flag in order["flags"] else None
+
+
+def _without_flags(shop: Shop, number: str) -> dict[str, Any] | None:
+    order = shop.order(number)
+    return None if order["flags"] or order["payment_status"] != "paid" else order
