@@ -165,11 +165,12 @@ WRITE_COMMAND = """
            finished_at
       FROM json_populate_record(NULL::command, CAST(:command AS json))
     ON CONFLICT (id) DO UPDATE SET status = EXCLUDED.status, problem = EXCLUDED.problem, result = EXCLUDED.result,
-           decided_at = EXCLUDED.decided_at, finished_at = EXCLUDED.finished_at
+           decided_at = EXCLUDED.decided_at, finished_at = EXCLUDED.finished_at,
+           body = CASE c.kind WHEN 'name_account' THEN '{}' ELSE c.body END
      WHERE c.decided_at IS NULL
     RETURNING c.id
 """
-"""Decide a command once, however it came here; no row if it is decided already."""
+"""Decide a command once, however it came here; no row if it is decided already. A bank account is not kept on it."""
 _AVAILABLE = text(
     "SELECT sku, on_hand - held - committed FROM stock WHERE store_id = :store AND sku = ANY(:skus) ORDER BY sku"
 )

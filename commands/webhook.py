@@ -38,6 +38,8 @@ HINT_SECONDS = 2.0
 """PGs wait some ten seconds for the acknowledgement; a hint that takes longer is sent by the upkeep workflow."""
 UNSIGNED_EVERY = timedelta(seconds=5)
 """Anybody can send what nobody signs: one such event in this time wakes an order, the schedule tells of the rest."""
+DENIED_EVERY = timedelta(hours=1)
+"""The same for a deposit that a bank is said to have taken back: each time it costs the order a question for ever."""
 LONGEST_TEXT = 255
 LARGEST_AMOUNT = 2**63 - 1
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2999
@@ -90,15 +92,17 @@ way, whose own answer is on its way too. Were that to be lost with its workflow,
 the order by the schedule."""
 _CLOSED = text(
     """
-    SELECT e.event_id, o.store_id, o.number, a.merchant_ref
+    SELECT e.event_id, o.store_id, o.number, a.merchant_ref, gone.id AS operation_id
       FROM jsonb_to_recordset(CAST(:events AS jsonb)) AS e(event_id text, reference text, merchant_ref text)
       JOIN attempt a ON a.account = :account AND (a.merchant_ref = e.merchant_ref OR a.reference = e.reference)
       JOIN orders o ON o.id = a.order_id
-     WHERE a.outcome IN ('declined', 'not_executed')
+      LEFT JOIN operation gone ON gone.attempt_id = a.id AND gone.reversed_amount > 0 AND gone.kind = 'authorize'
+     WHERE (a.outcome IN ('declined', 'not_executed') OR gone.id IS NOT NULL)
        AND NOT (CAST(:unsigned AS boolean) AND EXISTS (
            SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :unsigned_since))
     """
 )
+"""Attempts of which a PG tells of money although they were closed, or although it had taken their money back."""
 _TAKEN_BACK = text(
     f"""
     WITH e AS (
@@ -108,18 +112,19 @@ _TAKEN_BACK = text(
     found AS (SELECT e.*, ({ORDER_OF_EVENT}) AS order_id FROM e)
     SELECT e.event_id, r.store_id, r.number, a.merchant_ref, o.id AS operation_id
       FROM found e JOIN operation o ON o.order_id = e.order_id JOIN attempt a ON a.id = o.attempt_id
-      JOIN orders r ON r.id = o.order_id
+      JOIN orders r ON r.id = o.order_id JOIN payment y ON y.id = o.payment_id
      WHERE a.account = e.account AND o.outcome = 'succeeded' AND o.reversed_amount = 0 AND NOT o.contradicted
        AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now))
        AND CASE e.outcome
-           WHEN 'action_required' THEN o.kind = 'authorize' AND a.merchant_ref = e.merchant_ref
+           WHEN 'action_required'
+           THEN o.kind = 'authorize' AND y.method = 'virtual_account' AND a.merchant_ref = e.merchant_ref
            ELSE o.operation_ref = e.operation_ref OR o.key = e.merchant_ref
              OR ((o.kind = 'authorize' OR o.operation_ref IS NULL) AND e.operation_ref IS NOT NULL
                  AND (a.reference = e.reference OR a.merchant_ref = e.merchant_ref)
                  AND NOT EXISTS (SELECT 1 FROM operation k
                                   WHERE k.order_id = o.order_id AND k.operation_ref = e.operation_ref)) END
        AND NOT (CAST(:unsigned AS boolean) AND EXISTS (
-           SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :unsigned_since))
+           SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :denied_since))
     """
 )
 """Operations that had succeeded and that an event says no to. One that names no operation of ours is about a capture
@@ -256,6 +261,7 @@ async def _ask_again(
             "events": json.dumps([_row(event) for event in events]),
             "unsigned": unsigned,
             "unsigned_since": datetime.now(UTC) - UNSIGNED_EVERY,
+            "denied_since": datetime.now(UTC) - DENIED_EVERY,
         }
         async with database.reading() as connection:
             rows = (await connection.execute(statement, given)).mappings().all()
@@ -266,7 +272,7 @@ async def _ask_again(
 def _question(account: str, row: RowMapping) -> Command:
     name = f"recheck {account} {row['event_id']}"
     body: Body = Recheck(row["merchant_ref"])
-    if operation_id := row.get("operation_id"):
+    if operation_id := row["operation_id"]:
         name, body = f"doubt {account} {row['event_id']} {operation_id}", Doubt(operation_id)
     return Command(uuid5(NAMESPACE_URL, name), row["store_id"], row["number"], f"webhook:{account}", body)
 

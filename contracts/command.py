@@ -24,6 +24,8 @@ class Pay:
 
     payments: tuple[AskedPayment, ...]
     payment_request_id: UUID | None = None
+    left: int | None = None
+    """What was left to pay as the payer saw it, minor units: refused if it is not any more (two tabs pay one part)."""
     kind: Literal["pay"] = "pay"
 
 

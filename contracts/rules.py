@@ -28,7 +28,7 @@ from domain.judgement import Judgement, judge
 from domain.order import Order
 from domain.orphan import recheck
 from domain.payback import name_account
-from domain.paying import complete, pay
+from domain.paying import complete, pay, refuse_stale_payer
 from domain.refund import AskedRefund, grant
 from domain.reorder import AskedReorder, again, reorder
 from domain.reversal import doubt
@@ -76,6 +76,7 @@ def _apply_to_money(
 ) -> Order:
     match body:
         case Pay():
+            refuse_stale_payer(order, body.payment_request_id, body.left)
             return pay(order, body.payment_request_id, body.payments, moment, command_id=command_id)
         case Complete():
             return complete(order, body.payment_id, body.details, moment)

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
-from domain.payment import HELD_TENDERS, Operation, Payment
+from domain.orphan import stranded
+from domain.payment import HELD_TENDERS, UNRESOLVED, Operation, Payment
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
     BalanceState,
@@ -153,6 +154,7 @@ def _requires_review(order: Order) -> bool:
     return (
         any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
         or any(_has_nowhere_to_go(order, p) for p in order.payments)
+        or any(order.payment(a.payment_id).lacks_account for a in stranded(order))
         or (incomplete and order.balance is BalanceState.CREDIT)
         or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED or o.reversed_amount)
         or any(o.contradicted for o in order.operations)
@@ -170,7 +172,7 @@ def _is_stuck(order: Order, operation: Operation) -> bool:
     """The PG declined to take or to give back what it holds, or undid it, and nothing has made up for it since."""
     payment = order.payment(operation.payment_id)
     if operation.orphan:
-        return operation.kind is not OperationKind.LOOKUP
+        return operation.kind is not OperationKind.LOOKUP and not _made_up_for(order, operation)
     match operation.kind:
         case OperationKind.CAPTURE:
             return payment.capturable > 0 and order.balance is BalanceState.DUE
@@ -184,13 +186,19 @@ def _is_stuck(order: Order, operation: Operation) -> bool:
             return False
 
 
+def _made_up_for(order: Order, orphan: Operation) -> bool:
+    """A later try to give the money of a closed attempt back has succeeded, and it stands."""
+    beside = (o for o in order.operations if o.orphan and o.attempt_id == orphan.attempt_id and o.id > orphan.id)
+    return any(o.kind is orphan.kind and o.outcome is Outcome.SUCCEEDED and not o.reversed_amount for o in beside)
+
+
 def _order_status(order: Order) -> OrderStatus:
     status = order.status
     if status in {OrderStatus.PENDING_PAYMENT, OrderStatus.EXPIRED, OrderStatus.CANCELED}:
         return status
     statuses = {s.status for s in order.sections}
     busy = (
-        order.in_flight
+        any(o.outcome in UNRESOLVED and o.kind is not OperationKind.LOOKUP for o in order.operations)
         or any(c.status in OPEN_CHANGES for c in order.changes)
         or any(r.status in OPEN_REFUNDS for r in order.refunds)
         or order.balance is not BalanceState.SETTLED

@@ -14,8 +14,8 @@ from domain.order import Order
 from domain.payment import UNRESOLVED, Operation
 from domain.recording import record
 from domain.resolution import Ask
-from domain.reversal import reverse
-from domain.taking import Moment
+from domain.reversal import reverse, takes_money
+from domain.taking import Moment, capturable, open_operation
 
 Verdict = Literal["succeeded", "declined", "not_executed"]
 
@@ -41,8 +41,10 @@ def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
     operation = next((o for o in order.operations if o.id == judgement.operation_id), None)
     if operation is None or order.payment(operation.payment_id).internal:
         raise NotInDoubt(f"order {order.number} has no operation {judgement.operation_id} at a PG")
-    if operation.contradicted:
+    if operation.contradicted or (operation.outcome is Outcome.SUCCEEDED and takes_money(operation)):
         return _settled(order, operation, judgement)
+    if operation.kind is OperationKind.VOID and operation.outcome is Outcome.DECLINED:
+        return _let_go(order, operation, judgement, moment)
     if operation.outcome not in UNRESOLVED:
         raise NotInDoubt(f"the operation has ended: {operation.outcome}", figures={"outcome": operation.outcome.value})
     if operation.outcome is Outcome.INITIATED and not operation.tries:
@@ -56,15 +58,30 @@ def judge(order: Order, judgement: Judgement, moment: Moment) -> Order:
 
 
 def _settled(order: Order, operation: Operation, judgement: Judgement) -> Order:
-    """The PG has said both yes and no: one of them stands. What it did beside its no is settled with the PG itself."""
-    if judgement.verdict == operation.outcome.value:
+    """The PG has said yes, and perhaps no since: a person knows which stands, also where the PG cannot be asked."""
+    if judgement.verdict == operation.outcome.value and operation.contradicted:
         return order.put(replace(operation, contradicted=False))
     if operation.outcome is Outcome.SUCCEEDED and judgement.verdict == "declined":
-        return reverse(order, operation, operation.amount)
+        after = reverse(order, operation, operation.amount)
+        if not after.operation(operation.id).contradicted:
+            return after
     raise NotInDoubt(
         f"the operation has ended: {operation.outcome}; settle the difference with the PG, then decide the same",
-        figures={"outcome": operation.outcome.value},
+        figures={"outcome": operation.outcome.value, "reversed_amount": operation.reversed_amount},
     )
+
+
+def _let_go(order: Order, refused: Operation, judgement: Judgement, moment: Moment) -> Order:
+    """The PG would not release a hold: because it is gone, says a person. What is left of it counts as released."""
+    payment = order.payment(refused.payment_id)
+    amount = capturable(order, payment)
+    if judgement.verdict != "succeeded" or not amount or refused.orphan:
+        raise NotInDoubt(
+            "the operation has ended: declined; if the hold is gone, decide that it succeeded",
+            figures={"outcome": refused.outcome.value, "capturable": amount},
+        )
+    order = open_operation(order, payment, OperationKind.VOID, amount, moment)
+    return record(order, Ask.DECIDE, order.operations[-1], _as_answer(judgement, refused), moment)
 
 
 def _as_answer(judgement: Judgement, operation: Operation) -> Answer:

@@ -279,11 +279,15 @@ def changed_entities(before: Order | None, after: Order) -> dict[str, list[Any]]
     return changed
 
 
+UNTOLD = frozenset({"details"})
+"""What a customer gives beside the token (a bank account): its values are nobody's to read on a timeline."""
+
+
 def _changed(word: str, old: Any, new: Any, names: Iterable[str]) -> list[Difference]:
     return [
         Difference(word, new.id, name, getattr(old, name), getattr(new, name))
         for name in names
-        if getattr(old, name) != getattr(new, name)
+        if getattr(old, name) != getattr(new, name) and name not in UNTOLD
     ]
 
 

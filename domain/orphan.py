@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.errors import Rejected
 from domain.gateway import Answer, OperationKind, Outcome
 from domain.order import Order
-from domain.payment import RELEASED_OUTCOMES, UNRESOLVED, Attempt, Operation, operation_key
+from domain.payment import DEPOSIT_METHODS, RELEASED_OUTCOMES, UNRESOLVED, Attempt, Operation, operation_key
 from domain.resolution import authorization
 from domain.states import move
 from domain.taking import Moment, Why
@@ -44,7 +44,7 @@ def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID
 
 def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
     """Fold an answer about an orphan in: what is found is given back, what is given back is done."""
-    outcome = _outcome(operation, answer)
+    outcome = _outcome(order, operation, answer)
     reasons = [answer.evidence.detail, answer.decline.code if answer.decline else ""]
     operation = replace(
         operation,
@@ -61,15 +61,13 @@ def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -
     return order
 
 
-def _outcome(operation: Operation, answer: Answer) -> Outcome:
-    known = operation.outcome
-    if answer.outcome is Outcome.UNKNOWN and known in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
-        return known
+def _outcome(order: Order, operation: Operation, answer: Answer) -> Outcome:
+    if operation.kind is OperationKind.LOOKUP and operation.subject_id is not None:
+        return _told(order.operation(operation.subject_id), operation, answer)
+    if answer.outcome is Outcome.UNKNOWN and operation.outcome in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
+        return operation.outcome
     if operation.kind is OperationKind.LOOKUP:
-        silent = answer.outcome is Outcome.UNKNOWN and operation.tries + 1 >= MOST_QUESTIONS
-        if operation.subject_id is not None and answer.outcome is Outcome.ACTION_REQUIRED:
-            return Outcome.DECLINED  # The customer is to pay what was paid: it does not stand.
-        return Outcome.NOT_EXECUTED if silent else answer.outcome
+        return Outcome.NOT_EXECUTED if answer.outcome is Outcome.UNKNOWN and _is_last(operation) else answer.outcome
     if answer.issues:
         return Outcome.UNKNOWN
     if answer.outcome is Outcome.NOT_EXECUTED:  # Sent again with the same key; after a doubt it proves nothing.
@@ -77,14 +75,38 @@ def _outcome(operation: Operation, answer: Answer) -> Outcome:
     return answer.outcome
 
 
+def _told(subject: Operation, question: Operation, answer: Answer) -> Outcome:
+    """What a question about one operation has brought; without an end it is given up, for a person."""
+    if subject.kind is OperationKind.AUTHORIZE and answer.outcome is Outcome.ACTION_REQUIRED:
+        return Outcome.DECLINED  # The customer is to pay what was paid: it does not stand.
+    if answer.outcome in UNRESOLVED and _is_last(question):
+        return Outcome.NOT_EXECUTED
+    waits = answer.outcome is Outcome.UNKNOWN and question.outcome is not Outcome.INITIATED
+    return question.outcome if waits else answer.outcome
+
+
+def _is_last(question: Operation) -> bool:
+    return question.tries + 1 >= MOST_QUESTIONS
+
+
 def _give_back(order: Order, found: Operation, answer: Answer, moment: Moment) -> Order:
     attempt = order.attempt(found.attempt_id)
     attempt = replace(attempt, reference=answer.reference or attempt.reference)
     order = order.put(attempt)
+    homeless = order.payment(attempt.payment_id).lacks_account
     for kind, amount in _left(order, found, answer).items():
-        if amount > 0:
+        if amount > 0 and not (homeless and kind is OperationKind.REFUND):
             order = ask_beside(order, attempt, kind, amount, moment, why=Why(command_id=found.command_id))
     return order
+
+
+def stranded(order: Order) -> list[Attempt]:
+    """Closed attempts with a deposit that was found, and that nobody has named an account to give back to."""
+    beside = [o for o in order.operations if o.orphan and o.subject_id is None]
+    found = {o.attempt_id for o in beside if o.kind is OperationKind.LOOKUP and o.outcome is Outcome.SUCCEEDED}
+    returned = {o.attempt_id for o in beside if o.kind is OperationKind.REFUND and o.outcome is not Outcome.DECLINED}
+    mine = [a for a in order.attempts if a.id in found - returned]
+    return [a for a in mine if order.payment(a.payment_id).method in DEPOSIT_METHODS]
 
 
 def _left(order: Order, found: Operation, answer: Answer) -> dict[OperationKind, int]:

@@ -10,9 +10,10 @@ from uuid import UUID
 from domain.errors import IllegalTransition, Rejected
 from domain.gateway import OperationKind
 from domain.order import Order
-from domain.payment import DEPOSIT_METHODS, LIVE_REQUESTS
+from domain.orphan import recheck, stranded
+from domain.payment import DEPOSIT_METHODS, LIVE_REQUESTS, UNRESOLVED
 from domain.states import RequestStatus
-from domain.taking import Moment, Why, open_operation, unresolved
+from domain.taking import Moment, Why, open_operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,15 @@ def name_account(
     }
     if details == payment.details:
         return order
-    if unresolved(order, payment, OperationKind.REFUND):
+    mine = [o for o in order.operations if o.payment_id == payment.id and o.kind is OperationKind.REFUND]
+    if any(o.outcome in UNRESOLVED for o in mine):
         raise IllegalTransition("a refund to the account named before is on its way; wait for its end")
     payment = replace(payment, details=details)
-    order, amount = order.put(payment), payment.refundable
-    status = order.request(payment.request_id).status
+    order = order.put(payment)
+    for attempt in stranded(order):
+        if attempt.payment_id == payment.id:
+            order = recheck(order, attempt.merchant_ref, moment, command_id=command_id)
+    status, amount = order.request(payment.request_id).status, payment.refundable
     if status in LIVE_REQUESTS or status is RequestStatus.PAID or not amount:
         return order
     order = order.put(replace(payment, refund_pending=payment.refund_pending + amount))

@@ -46,6 +46,18 @@ def pay(
     return order.put(*new_payments(order, request, asked, new_id=moment.new_id, command_id=command_id))
 
 
+def refuse_stale_payer(order: Order, request_id: UUID | None, shown: int | None) -> None:
+    """Raises `TotalMismatch` if something else is left to pay than the payer was ``shown``; None: they did not say."""
+    if shown is None:
+        return
+    request = _open_request(order, request_id)
+    left = request.amount - sum(p.exposed for p in order.tenders(request))
+    if left != shown:
+        raise TotalMismatch(
+            f"{left} is left to pay by now, not {shown}: look again, then pay", figures={"left": left, "shown": shown}
+        )
+
+
 def _least(order: Order, request: PaymentRequest, exposed: int) -> int:
     """What payments must add up to at least."""
     if order.payment_mode == "atomic":

@@ -112,9 +112,12 @@ class Payment:
         """What the customer may be charged by it (R1): all of it until a release is proven."""
         if self.status in DEAD_TENDERS:
             return 0
-        if self.status in HELD_TENDERS:
-            return self.authorized - self.voided - self.refunded
-        return self.amount
+        return self.held - self.refunded if self.status in HELD_TENDERS else self.amount
+
+    @property
+    def held(self) -> int:
+        """What of it is there, taken or only authorized. A deposit is never only authorized: it is there or not."""
+        return self.captured if self.method in DEPOSIT_METHODS else self.authorized - self.voided
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,11 @@ def reconcile(lines: Sequence[Line], movements: Sequence[Movement], terms: Terms
     """
     pairs = _pair([line for line in lines if line.kind in _MOVES], movements)
     related = _related(movements)
-    return [_judge(line, pairs.get(line.id), related, terms) for line in lines]
+    undone = _undone([line for line in lines if line.kind == LineKind.REVERSAL], related)
+    return [
+        _reversal(line, undone[line.id]) if line.id in undone else _judge(line, pairs.get(line.id), related, terms)
+        for line in lines
+    ]
 
 
 def waiting(started_on: date, moved_on: date, read: Collection[date], days: int) -> Finding:
@@ -218,22 +222,38 @@ def _judge(
         return Judged(line, Finding.BOOKKEEPING, None, None, 0, line.gross)
     if paired is not None:
         return Judged(line, *_compared(line, paired, terms))
-    known = [movement for name in _NAMES for movement in related.get((name, getattr(line, name) or ""), ())]
-    if line.kind == LineKind.REVERSAL and (undone := _undone(line, known)) is not None:
-        back = -undone.reversed_amount if undone.signed > 0 else undone.reversed_amount
-        finding = Finding.MATCHED if back == line.gross else Finding.STATUS_MISMATCH
-        return Judged(line, finding, None, undone, back, line.gross)
+    known = _known(line, related)
     settled = [movement for movement in known if movement.kind == line.kind]
     finding = Finding.DUPLICATE_LINE if settled else Finding.MISSING_IN_OPMS
     return Judged(line, finding, None, next(iter(settled or known), None), 0, line.gross)
 
 
-def _undone(line: Line, known: Sequence[Movement]) -> Movement | None:
-    """What a reversal is about: of the movements the other way, the one it names, else one of its amount."""
-    other_way = [m for m in known if m.signed * line.gross < 0 and m.currency == line.currency]
-    named = [m for m in other_way if m.operation_ref is not None and m.operation_ref == line.operation_ref]
-    fitting = [m for m in other_way if m.signed == -line.gross]
-    return next(iter(named + sorted(fitting, key=lambda m: not m.reversed_amount)), None)
+def _undone(lines: Sequence[Line], related: Mapping[tuple[str, str], list[Movement]]) -> dict[int, Movement]:
+    """What each reversal undoes: of the movements the other way the one it names, else one of its amount; each once."""
+    found: dict[int, Movement] = {}
+    taken: set[UUID] = set()
+    for line in lines:
+        free = [m for m in _known(line, related) if m.id not in taken and m.signed * line.gross < 0]
+        named = [m for m in free if m.operation_ref is not None and m.operation_ref == line.operation_ref]
+        fitting = sorted((m for m in free if m.signed == -line.gross), key=lambda m: not m.reversed_amount)
+        for movement in (named + fitting)[:1]:
+            taken.add(movement.id)
+            found[line.id] = movement
+    return found
+
+
+def _reversal(line: Line, undone: Movement) -> Judged:
+    """Taken back by the PG: our books know it, or the order has to ask."""
+    back = -undone.reversed_amount if undone.signed > 0 else undone.reversed_amount
+    finding = Finding.MATCHED if (back, undone.currency) == (line.gross, line.currency) else Finding.STATUS_MISMATCH
+    if finding is Finding.MATCHED and line.repeats:
+        return Judged(line, Finding.DUPLICATE_LINE, None, undone, back, line.gross * (1 + line.repeats))
+    return Judged(line, finding, None, undone, back, line.gross)
+
+
+def _known(line: Line, related: Mapping[tuple[str, str], list[Movement]]) -> list[Movement]:
+    """The movements that share a name with the line."""
+    return [movement for name in _NAMES for movement in related.get((name, getattr(line, name) or ""), ())]
 
 
 def _compared(line: Line, paired: Movement, terms: Terms) -> tuple[Finding, Movement | None, Movement | None, int, int]:

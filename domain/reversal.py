@@ -16,7 +16,7 @@ from domain.order import Order
 from domain.orphan import ask_beside
 from domain.payment import UNRESOLVED, Operation
 from domain.states import LegStatus, RefundStatus, move
-from domain.taking import Moment, Why
+from domain.taking import Moment, Why, capturable
 
 REVERSIBLE = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
 """What moves money to or from the customer; an authorization only where it captures as well."""
@@ -31,18 +31,18 @@ class UnknownOperation(Rejected):
 def doubt(order: Order, operation_id: UUID, moment: Moment, *, command_id: UUID | None = None) -> Order:
     """Ask the PG again about an operation that had succeeded. Nothing to do for one that has not, or is asked about.
 
-    Raises `UnknownOperation`.
+    Also of what was taken back: it may be there again, as a deposit that is made a second time. Raises
+    `UnknownOperation`.
     """
     operation = next((o for o in order.operations if o.id == operation_id), None)
     if operation is None or order.own(operation):
         raise UnknownOperation(f"order {order.number} has no operation {operation_id} at a PG")
     asked = any(o.subject_id == operation_id and o.outcome in UNRESOLVED for o in order.operations)
-    if asked or operation.outcome is not Outcome.SUCCEEDED or not takes_money(operation) or operation.reversed_amount:
+    if asked or operation.outcome is not Outcome.SUCCEEDED or not takes_money(operation):
         return order
     why = Why(command_id=command_id, subject_id=operation_id)
-    return ask_beside(
-        order, order.attempt(operation.attempt_id), OperationKind.LOOKUP, operation.amount, moment, why=why
-    )
+    attempt = order.attempt(operation.attempt_id)
+    return ask_beside(order, attempt, OperationKind.LOOKUP, operation.amount, moment, why=why)
 
 
 def takes_money(operation: Operation) -> bool:
@@ -57,39 +57,50 @@ def take_back(order: Order, question_id: UUID, answer: Answer) -> Order:
         return order
     operation = order.operation(question.subject_id)
     lost = _lost(operation, question, answer)
-    return order.put(replace(operation, contradicted=True)) if lost is None else reverse(order, operation, lost)
+    return _contradict(order, operation) if lost is None else reverse(order, operation, lost)
 
 
 def reverse(order: Order, operation: Operation, lost: int) -> Order:
-    """The order without ``lost`` (minor units) of what an operation had moved; 0: it stands after all."""
-    operation = replace(operation, reversed_amount=lost, contradicted=False)
-    if not lost or operation.orphan:
-        return order.put(operation)
-    if operation.kind is OperationKind.REFUND:
-        return _bounced(order.put(operation), operation)
+    """The order with ``lost`` (minor units, all in all) of what an operation had moved taken back; 0: it stands.
+
+    The same twice is one effect. What the sums have no room for is ``contradicted``: more has gone back than would be
+    left, or what has been planned elsewhere is there after all.
+    """
+    more = lost - operation.reversed_amount
+    settled = replace(operation, reversed_amount=lost, contradicted=False)
+    if not more or operation.orphan:
+        return order.put(settled)
     payment = order.payment(operation.payment_id)
-    captured = payment.captured - lost
-    if captured < payment.refunded + payment.refund_pending:  # More has gone back than was taken: for a person.
-        return order.put(replace(operation, reversed_amount=0, contradicted=True))
+    if operation.kind is OperationKind.REFUND:
+        planned_anew = more < 0 and (operation.leg_id is not None or payment.refundable < -more)
+        return _contradict(order, operation) if planned_anew else _bounced(order.put(settled), operation, more)
+    if more > payment.refundable or -more > capturable(order, payment):
+        return _contradict(order, operation)
     section = (operation.section_id,) if operation.section_id else ()
-    return fold(order.put(operation), replace(payment, captured=captured), *section)
+    return fold(order.put(settled), replace(payment, captured=payment.captured - more), *section)
+
+
+def _contradict(order: Order, operation: Operation) -> Order:
+    return order.put(replace(operation, contradicted=True))
 
 
 def _lost(operation: Operation, question: Operation, answer: Answer) -> int | None:
     """How much the PG has taken back; None: it cannot be told."""
+    if answer.issues:
+        return None
     if operation.kind is OperationKind.AUTHORIZE:
         if question.outcome is not Outcome.SUCCEEDED or answer.amounts is None:
             return None
         return max(0, operation.amount - answer.amounts.captured)
     if question.outcome is Outcome.DECLINED:
         return operation.amount
-    return 0 if question.outcome is Outcome.SUCCEEDED and not answer.issues else None
+    return 0 if question.outcome is Outcome.SUCCEEDED else None
 
 
-def _bounced(order: Order, operation: Operation) -> Order:
+def _bounced(order: Order, operation: Operation, amount: int) -> Order:
     """A refund came back: it is owed to the customer again."""
     payment = order.payment(operation.payment_id)
-    payment = replace(payment, refunded=payment.refunded - operation.reversed_amount)
+    payment = replace(payment, refunded=payment.refunded - amount)
     leg = next((g for g in order.legs if g.id == operation.leg_id), None)
     order = refold(order.put(payment), payment, *refunded_sections(order, leg))
     if leg is None:

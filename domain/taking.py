@@ -228,7 +228,7 @@ def capturable(order: Order, payment: Payment) -> int:
 
 def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
     held = [p for p in order.tenders(request) if p.status in HELD_TENDERS and not is_broken(order, p)]
-    paid = sum(p.authorized - p.voided - p.refunded - p.refund_pending for p in held)
+    paid = sum(p.held - p.refunded - p.refund_pending for p in held)
     order, request = _note_paid(order, request, paid)
     if request.status is RequestStatus.PAID:
         order = allocate_request(order, request, _waiting(order, request), held, moment.new_id)
@@ -313,10 +313,15 @@ def _release(order: Order, payment: Payment, moment: Moment) -> Order:
     return open_operation(order, payment, OperationKind.VOID, amount, moment)
 
 
+_TAKEN_BY = {OperationKind.AUTHORIZE: OperationKind.CAPTURE}
+"""What came with an authorization, if that was taken back, counts as a capture that was."""
+
+
 def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
     """The PG has said no before: asking for ever would change nothing, a person must look."""
     return any(
-        o.kind is kind and (o.outcome is Outcome.DECLINED or o.reversed_amount) and o.leg_id is None
+        (o.kind is kind and o.outcome is Outcome.DECLINED and o.leg_id is None)
+        or (o.reversed_amount and o.leg_id is None and kind in {o.kind, _TAKEN_BY.get(o.kind)})
         for o in order.operations
         if o.payment_id == payment.id and not o.orphan
     )

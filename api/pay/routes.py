@@ -80,13 +80,13 @@ class PayPage:
             return away.page(request)
         amounts, methods = await found.offers()
         chosen = {str(amount): amount for amount in amounts}.get(form.get("amount", ""))
-        method = form.get("method", "")
-        if found.view.state != "open" or method not in methods or chosen is None:
+        method, stale = form.get("method", ""), form.get("left") != str(found.view.left)
+        if stale or found.view.state != "open" or method not in methods or chosen is None:
             return RedirectResponse(found.here, 303)  # Also a page that shows another amount than is due by now.
         back = f"{found.link}/back?lang={found.language}"
         asked = AskedPayment(method, chosen, return_url=back)
         command_id = uuid5(found.request.id, f"pay {form.get('once', '')}")
-        await found.give(command_id, Pay((asked,), found.request.id))
+        await found.give(command_id, Pay((asked,), found.request.id, found.view.left))
         await until_final(request, command_id, PATIENCE_SECONDS)
         after = await self._find(request)
         return RedirectResponse(after.view.action_url or after.here, 303)

@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
+from api.card import is_luhn
 from api.schemas.field import Asked, Code, Flag, Line, PositiveAmount, Reason
 from api.schemas.moment import rfc3339
 from api.schemas.section import NamedPieces, pieces_of
@@ -59,6 +60,18 @@ class RefundIn(Asked):
         )
 
 
+LONGEST_ACCOUNT = 14
+"""Digits of the longest account that a Korean bank gives; cards have more, but for a few that nobody issues there."""
+
+
+def _no_card_behind_letters(number: str) -> str:
+    """Letters before the digits must not carry a card past the door."""
+    digits = "".join(each for each in number if each.isdigit())
+    if len(digits) > LONGEST_ACCOUNT and is_luhn(digits):
+        raise PydanticCustomError("card_number_not_accepted", "this looks like a card number; name a bank account")
+    return number
+
+
 class BankAccountIn(Asked):
     """Where the money of a deposit goes back to.
 
@@ -71,7 +84,9 @@ class BankAccountIn(Asked):
     )
 
     bank: Annotated[Code, Field(description="The bank's code or name as the PG knows it.")]
-    number: Annotated[str, Field(pattern=r"^(?:[A-Z]{2})?[0-9](?:-?[0-9]){5,19}$")]
+    number: Annotated[
+        str, Field(pattern=r"^(?:[A-Z]{2})?[0-9](?:-?[0-9]){5,19}$"), AfterValidator(_no_card_behind_letters)
+    ]
     holder: Annotated[Line, Field(max_length=60, description="As the bank knows them.")]
 
     def to_command(self, payment_id: UUID) -> NameAccount:

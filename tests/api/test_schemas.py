@@ -13,7 +13,7 @@ from api.schemas.checkout import CheckoutIn
 from api.schemas.example import CARD_CHECKOUT, CHECKOUT
 from api.schemas.moment import Moment, Until, read_time, rfc3339
 from api.schemas.payment import CaptureIn, PayIn
-from api.schemas.refund import RefundIn, RefundPreviewIn
+from api.schemas.refund import BankAccountIn, RefundIn, RefundPreviewIn
 from api.schemas.reorder import ReorderIn
 from api.schemas.section import HoldIn, ShipIn
 from contracts.command import Cancel, RefundMoney
@@ -191,3 +191,27 @@ def test_a_plain_date_is_from_its_beginning_until_its_end() -> None:
 def test_times_are_written_in_utc() -> None:
     assert rfc3339(read_time("2026-11-22T18:30:00+09:00")) == "2026-11-22T09:30:00.000000Z"
     assert rfc3339(None) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "digits"),
+    [("1002-123-456789", "1002123456789"), ("KR1002123456789", "1002123456789"), ("123456", "123456")],
+)
+def test_a_bank_account_is_digits_whatever_stands_between_them(number: str, digits: str) -> None:
+    body = BankAccountIn.model_validate({"bank": "20", "number": number, "holder": "Kim Minji"})
+    assert body.to_command(uuid4()).account.number == digits
+
+
+@pytest.mark.parametrize(
+    ("number", "why"),
+    [
+        ("KR4111111111111111", "card_number_not_accepted"),
+        ("4111-1111-1111-1111", "card_number_not_accepted"),
+        ("12345", "string_pattern_mismatch"),
+        ("1002 123", "string_pattern_mismatch"),
+        ("kr1002123456789", "string_pattern_mismatch"),
+    ],
+)
+def test_a_card_does_not_pass_as_a_bank_account(number: str, why: str) -> None:
+    document = {"bank": "20", "number": number, "holder": "Kim Minji"}
+    assert refusal(BankAccountIn, document) == (("number",), why)

@@ -255,13 +255,29 @@ async def test_a_failed_capture_that_we_never_asked_for_is_about_the_one_that_ca
     assert await commands(database, charged, "doubt") == asked
 
 
+@pytest.mark.parametrize(("method", "asked"), [("virtual_account", 1), ("card", 0)])
 async def test_a_deposit_that_a_bank_takes_back_is_asked_about_though_nobody_signed_it(
-    http: httpx.AsyncClient, database: Database
+    http: httpx.AsyncClient, database: Database, method: str, asked: int
 ) -> None:
     deposited = await an_operation(database, "toss", "authorize", "succeeded")
     await sql(database, "UPDATE operation SET capture_now = true WHERE order_id = :id", id=deposited.order_id)
+    await sql(
+        database, "UPDATE payment SET method = :method WHERE order_id = :id", method=method, id=deposited.order_id
+    )
     await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
+    assert await commands(database, deposited, "doubt") == asked
+
+
+async def test_money_that_was_taken_back_and_is_there_again_is_asked_about(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    deposited = await an_operation(database, "toss", "authorize", "succeeded")
+    await from_toss(http, deposited)
+    assert await commands(database, deposited, "doubt") == 0
+    await sql(database, "UPDATE operation SET reversed_amount = amount WHERE order_id = :id", id=deposited.order_id)
+    await from_toss(http, deposited)
     assert await commands(database, deposited, "doubt") == 1
+    assert await rechecks(database, deposited) == 0
 
 
 async def test_the_schedule_does_not_deliver_what_takes_back_even_while_other_money_is_due(

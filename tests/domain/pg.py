@@ -23,6 +23,8 @@ class Pg:
 
     def __init__(self) -> None:
         self.fates: dict[UUID, Fate] = {}
+        self.taken: set[UUID] = set()
+        """Payments whose money is there again without having been asked for: nothing is left to capture or release."""
 
     def of(self, operation: Operation) -> Fate:
         """What is known of an operation."""
@@ -47,7 +49,15 @@ class Pg:
             return MISMATCH
         return fate.answer
 
+    def give_again(self, operation: Operation) -> None:
+        """What was taken back is there again: a bank has thought better of it."""
+        self.of(operation).state = "done"
+        if operation.kind is not OperationKind.REFUND:
+            self.taken.add(operation.payment_id)
+
     def _decide(self, operation: Operation, fate: Fate, how: str) -> None:
+        if operation.payment_id in self.taken and operation.kind in {OperationKind.CAPTURE, OperationKind.VOID}:
+            how = "declined for good"
         match how:
             case "declined" | "declined for good":
                 fate.state = "refused"

@@ -20,6 +20,7 @@ from domain.checkout import AskedItem, AskedPayment, AskedSection
 from domain.errors import Rejected
 from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
 from domain.gateway import OperationKind, Outcome
+from domain.judgement import Judgement, Verdict, judge
 from domain.order import Order
 from domain.owing import spare, to_capture
 from domain.paying import pay
@@ -113,19 +114,41 @@ class AnyOrder(RuleBasedStateMachine):
         asked = {Ask.SEND: self.pg.send, Ask.LOOKUP: self.pg.look, Ask.NEUTRALIZE: self.pg.neutralize}[ask]
         self.desk.answer(operation, asked(operation, how), ask)
 
-    @rule(pick=PICK, false_alarm=st.booleans())
+    @rule(pick=PICK, news=st.sampled_from(["gone", "gone", "false alarm", "there again"]))
     @precondition(lambda self: self.desk is not None)
-    def a_pg_takes_back(self, pick: int, false_alarm: bool) -> None:
-        """A refund bounces, a capture fails after all; or somebody says so and it is not true."""
-        order = self.desk.order
-        done = [o for o in order.operations if self.pg.happened(o) and o.outcome is Outcome.SUCCEEDED]
-        done = [o for o in done if takes_money(o)]
-        if not done:
+    def a_pg_takes_back(self, pick: int, news: str) -> None:
+        """A refund bounces, a capture fails after all; or somebody says so and it is not true, or not any more."""
+        known = [o for o in self._moved() if self.pg.happened(o) != (news == "there again")]
+        if news == "there again":
+            known = [o for o in known if o.kind is REFUND or not self._let_go_or_taken(o)]
+        if not known:
             return
-        operation = done[pick % len(done)]
-        if not false_alarm:
+        operation = known[pick % len(known)]
+        if news == "gone":
             self.pg.take_back(operation)
+        elif news == "there again":
+            self.pg.give_again(operation)
         self._command(lambda o, m, c: doubt(o, operation.id, m, command_id=c))
+
+    @rule(pick=PICK)
+    @precondition(lambda self: self.desk is not None)
+    def a_person_decides(self, pick: int) -> None:
+        """What stands, of what had succeeded; they have called the PG. A question about it may be open meanwhile."""
+        moved = self._moved()
+        if moved:
+            operation = moved[pick % len(moved)]
+            verdict: Verdict = "succeeded" if self.pg.happened(operation) else "declined"
+            judgement = Judgement(operation.id, verdict, "the PG's support, ticket 7")
+            self._command(lambda o, m, _c: judge(o, judgement, m))
+
+    def _let_go_or_taken(self, operation: Operation) -> bool:
+        """The PG has captured or released the payment since, or may be doing so."""
+        mine = [o for o in self.desk.order.operations if o.payment_id == operation.payment_id and o.id > operation.id]
+        return any(o.kind in {CAPTURE, VOID} and self.pg.of(o).state != "refused" for o in mine)
+
+    def _moved(self) -> list[Operation]:
+        done = [o for o in self.desk.order.operations if o.outcome is Outcome.SUCCEEDED and takes_money(o)]
+        return [o for o in done if not self.desk.order.own(o)]
 
     @rule()
     def all_goes_well(self) -> None:

@@ -48,7 +48,7 @@ def test_a_person_says_that_nothing_was_charged(verdict: Verdict) -> None:
 
 
 def test_what_has_ended_or_was_never_sent_is_not_for_a_person() -> None:
-    desk = Desk(a_checkout(), accounts=("a",))
+    desk = Desk(a_checkout(capture="manual"), accounts=("a",))
     with pytest.raises(NotInDoubt, match="first time"):
         judged(desk, "succeeded")
     first = desk.due()[0]

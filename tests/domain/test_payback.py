@@ -7,6 +7,7 @@ import pytest
 from domain.checkout import AskedPayment
 from domain.errors import IllegalTransition
 from domain.gateway import Action, Answer, OperationKind, Outcome
+from domain.orphan import recheck
 from domain.payback import BankAccount, NoBankAccountNeeded, name_account
 from domain.refund import AskedRefund, BankAccountRequired, grant
 from domain.resolution import Ask, call_for
@@ -97,3 +98,38 @@ def test_a_wrong_account_is_put_right_and_the_money_goes_back_to_the_right_one()
     assert [o.kind for o in desk.due()] == [REFUND]
     desk.succeed()
     assert (desk.order.refunded, desk.order.requires_review) == (62700, False)
+
+
+def found_on_a_closed_attempt() -> Desk:
+    """The PG said no, and has a deposit all the same."""
+    desk = Desk(a_checkout(AskedPayment("virtual_account", 62700)), accounts=("a",))
+    desk.answer(desk.due()[0], declined())
+    ref = desk.order.attempts[0].merchant_ref
+    desk.decide(lambda m: recheck(desk.order, ref, m))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], OK)
+    return desk
+
+
+def test_a_deposit_on_a_closed_attempt_waits_for_an_account_and_then_goes_back() -> None:
+    desk = found_on_a_closed_attempt()
+    assert (desk.due(), desk.order.requires_review) == ([], True)
+    named(desk)
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], OK)
+    [back] = desk.due(REFUND)
+    assert (back.orphan, call_for(desk.order, back).details["refund_account"]) == (True, HOME.number)
+    desk.answer(back, UNKNOWN)
+    with pytest.raises(IllegalTransition):
+        named(desk, BankAccount("20", "999999", "Lee Jun"))
+    desk.succeed()
+    assert (desk.due(), desk.order.requires_review) == ([], False)
+
+
+def test_an_orphan_that_was_refused_is_made_up_for_by_the_next_try() -> None:
+    desk = found_on_a_closed_attempt()
+    named(desk, BankAccount("20", "111111", "Nobody"))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], OK)
+    desk.answer(desk.due(REFUND)[0], declined())
+    assert desk.order.requires_review
+    named(desk)
+    desk.succeed()
+    assert (desk.due(), desk.order.requires_review) == ([], False)

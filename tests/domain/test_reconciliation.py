@@ -92,6 +92,16 @@ def test_what_a_pg_takes_back_is_held_against_the_movement_that_it_undoes(
         assert judged.about == (CHARGED if line.gross < 0 else refund)
 
 
+def test_a_reversal_that_is_told_twice_is_not_matched_twice() -> None:
+    refund = replace(GIVEN_BACK, reversed_amount=400)
+    other = replace(refund, id=UUID(int=7), operation_ref="x7", reversed_amount=0)
+    again = replace(REVERSED, id=8, operation_ref=None)
+    first = replace(REVERSED, operation_ref=None)
+    assert found(first, again, books=(CHARGED, refund)) == [Finding.MATCHED, Finding.MISSING_IN_OPMS]
+    assert found(first, again, books=(CHARGED, other, refund)) == [Finding.MATCHED, Finding.STATUS_MISMATCH]
+    assert found(replace(REVERSED, repeats=1), books=(CHARGED, refund)) == [Finding.DUPLICATE_LINE]
+
+
 def test_a_captured_payment_that_failed_after_all_is_matched_with_the_line_that_says_so() -> None:
     gone = replace(CHARGED, reversed_amount=1000)
     line = replace(CHARGE, id=4, kind="reversal", gross=-1000)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from domain.cancellation import cancel
 from domain.capture import capture, lapses_at
 from domain.checkout import AskedPayment
 from domain.gateway import Amounts, Answer, Issue, OperationKind, Outcome
@@ -17,7 +18,7 @@ from domain.resolution import Ask, call_for
 from domain.reversal import UnknownOperation, doubt
 from domain.states import BalanceState, LegStatus, OrderStatus, PaidStatus, RefundStatus, RequestStatus, TenderStatus
 from domain.taking import over
-from tests.domain.desk import OK, UNKNOWN, Desk, a_checkout, declined
+from tests.domain.desk import OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 AUTHORIZE, CAPTURE, REFUND = OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND
 CARDS = (AskedPayment("card", 30000, "tok-1"), AskedPayment("card", 32700, "tok-2"))
@@ -259,3 +260,97 @@ def test_an_order_that_was_complete_opens_again_when_its_money_is_gone() -> None
     assert desk.order.status is OrderStatus.COMPLETED
     desk.answer(doubted(desk, done(desk, AUTHORIZE)), GONE)
     assert (desk.order.status, desk.order.requires_review) == (OrderStatus.PLACED, True)
+
+
+def judged(desk: Desk, operation: Operation, verdict: Verdict = "declined") -> None:
+    desk.decide(lambda m: judge(desk.order, Judgement(operation.id, verdict, "the PG's support, case 7"), m))
+
+
+def test_a_person_decides_while_the_question_is_open_and_its_answer_changes_nothing_more() -> None:
+    desk = placed()
+    refund = refunded(desk, AskedRefund(amount=1000))
+    question = doubted(desk, refund)
+    judged(desk, refund)
+    desk.answer(question, declined())
+    assert (desk.order.refunded, desk.store_credit, desk.order.requires_review) == (1000, 1000, False)
+
+
+def test_a_capture_decided_and_taken_again_is_not_taken_off_twice() -> None:
+    desk = placed()
+    charge = done(desk, AUTHORIZE)
+    question = doubted(desk, charge)
+    judged(desk, charge)
+    desk.decide(lambda m: capture(desk.order, None, m))
+    desk.succeed(CAPTURE)
+    desk.answer(question, GONE)
+    assert (desk.order.captured, desk.payment(0).capturable) == (62700, 0)
+
+
+def test_what_a_person_took_off_and_the_pg_still_has_is_put_back() -> None:
+    desk = placed()
+    charge = done(desk, AUTHORIZE)
+    judged(desk, charge)
+    assert desk.order.captured == 0
+    desk.answer(doubted(desk, charge), replace(GONE, amounts=Amounts(62700, 62700, 0, 0)))
+    assert (desk.order.captured, desk.order.requires_review) == (62700, False)
+
+
+def test_a_bounced_refund_that_is_there_after_all_is_for_a_person_as_it_was_given_again() -> None:
+    desk = placed()
+    refund = refunded(desk, AskedRefund(amount=1000))
+    judged(desk, refund)
+    desk.answer(doubted(desk, refund), OK)
+    assert desk.order.requires_review
+    assert (desk.order.refunded, desk.store_credit) == (1000, 1000)
+
+
+def test_a_question_that_stays_pending_is_given_up_for_a_person() -> None:
+    desk = placed()
+    refund = refunded(desk, AskedRefund(amount=1000))
+    question = doubted(desk, refund)
+    for answer in (PENDING, UNKNOWN) * (MOST_QUESTIONS // 2):
+        desk.answer(question, answer)
+    assert not desk.due()
+    assert desk.order.operation(refund.id).contradicted
+
+
+@pytest.mark.parametrize(
+    "answer", [replace(declined(), issues=(Issue.REFERENCE_MISMATCH,)), Answer(Outcome.ACTION_REQUIRED)]
+)
+def test_what_is_said_of_something_else_takes_no_refund_back(answer: Answer) -> None:
+    desk = placed()
+    refund = refunded(desk, AskedRefund(amount=1000))
+    question = doubted(desk, refund)
+    for _ in range(MOST_QUESTIONS):
+        desk.answer(question, answer)
+    assert (desk.store_credit, desk.order.operation(refund.id).contradicted) == (0, True)
+
+
+def test_a_loss_that_nothing_can_make_good_is_not_decided_away() -> None:
+    desk = placed()
+    refunded(desk, AskedRefund(amount=60000))
+    with pytest.raises(NotInDoubt, match="settle the difference"):
+        judge(desk.order, Judgement(done(desk, AUTHORIZE).id, "declined", "the PG's support, case 7"), desk.moment)
+
+
+def test_a_hold_that_is_gone_is_released_by_a_persons_word() -> None:
+    desk = placed()
+    desk.answer(doubted(desk, done(desk, AUTHORIZE)), GONE)
+    desk.decide(lambda m: cancel(desk.order, (), None, m, reason="no", command_id=uuid4()))
+    [void] = desk.due(OperationKind.VOID)
+    desk.answer(void, declined())
+    assert desk.order.requires_review
+    judged(desk, void, "succeeded")
+    assert (desk.order.requires_review, desk.payment(0).status) == (False, TenderStatus.VOIDED)
+    assert desk.order.status is OrderStatus.CANCELED
+    with pytest.raises(NotInDoubt, match="hold is gone"):
+        judge(desk.order, Judgement(void.id, "succeeded", "the PG's support, case 7"), desk.moment)
+
+
+def test_a_question_alone_does_not_open_a_complete_order_again() -> None:
+    desk = placed()
+    for number in (1, 2):
+        desk.ships(number)
+        desk.delivers(number)
+    doubted(desk, done(desk, AUTHORIZE))
+    assert desk.order.status is OrderStatus.COMPLETED

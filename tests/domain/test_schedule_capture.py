@@ -8,8 +8,11 @@ import pytest
 from activities.progress import progress_of, waits_for
 from domain.capture import BEFORE_LAPSE, USUAL_HOLD, capture, capture_lapsing, lapses_at
 from domain.checkout import AskedPayment
-from domain.errors import NothingToDo
-from domain.gateway import OperationKind
+from domain.errors import NothingToDo, TotalMismatch
+from domain.gateway import Action, Amounts, Answer, OperationKind, Outcome
+from domain.paying import refuse_stale_payer
+from domain.resolution import Ask
+from domain.reversal import doubt
 from domain.states import OrderStatus, TenderStatus
 from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import OK, START, Desk, a_checkout, declined
@@ -137,3 +140,43 @@ def test_whoever_looks_is_told_which_amount_is_waited_for_and_until_when() -> No
     pays(desk, 10_000)
     desk.succeed()
     assert waits_for(desk.order) == f"the customer to pay 20000 KRW until {SECOND:%Y-%m-%d %H:%M} UTC"
+
+
+def test_a_deposit_that_the_bank_takes_back_is_asked_for_again_and_captured_by_nobody() -> None:
+    desk = Desk(scheduled(AskedPayment("virtual_account", 10_000)))
+    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, reference="pg-1", action=Action("deposit")))
+    desk.answer(desk.due()[0], OK, Ask.LOOKUP)
+    [request] = desk.order.requests
+    assert (request.paid, request.due_at) == (10_000, SECOND)
+    charge = desk.order.operations[0]
+    desk.decide(lambda m: doubt(desk.order, charge.id, m))
+    gone = replace(OK, amounts=Amounts(10_000, 0, 0, 0))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], gone)
+    [request] = desk.order.requests
+    assert (request.paid, desk.due()) == (0, [])
+    pays(desk, 30_000)
+    desk.succeed()
+    assert (desk.order.requests[0].paid, desk.order.captured) == (30_000, 30_000)
+
+
+def test_a_card_whose_charge_was_taken_back_is_not_charged_again_with_the_next_part() -> None:
+    desk = Desk(scheduled(AskedPayment("card", 10_000, "tok")))
+    desk.succeed()
+    charge = next(o for o in desk.order.operations if o.kind is OperationKind.CAPTURE or o.capture_now)
+    desk.decide(lambda m: doubt(desk.order, charge.id, m))
+    declined_capture = charge.kind is OperationKind.CAPTURE
+    answer = declined() if declined_capture else replace(OK, amounts=Amounts(10_000, 0, 0, 0))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], answer)
+    pays(desk, 20_000)
+    desk.succeed()
+    assert (desk.order.captured, desk.order.requires_review) == (20_000, True)
+
+
+def test_two_tabs_do_not_pay_two_parts() -> None:
+    desk = Desk(scheduled(AskedPayment("card", 10_000, "tok")))
+    desk.succeed()
+    refuse_stale_payer(desk.order, None, 52_700)
+    pays(desk, 20_000)
+    with pytest.raises(TotalMismatch) as stale:
+        refuse_stale_payer(desk.order, None, 52_700)
+    assert stale.value.figures["left"] == 32_700
