@@ -8,7 +8,7 @@ import pytest
 from gateways.catalog import VENDORS, build_gateway
 from gateways.gateway import Account
 from tests.gateways.rig import KEY, Rig, SandboxServer
-from tests.gateways.rigs.adyen import adyen_rig
+from tests.gateways.rigs.adyen import AdyenRig, adyen_rig
 from tests.gateways.rigs.nice import nice_rig
 from tests.gateways.rigs.stripe import stripe_rig
 from tests.gateways.rigs.toss import toss_rig
@@ -25,6 +25,15 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]
     )
     yield server
     server.close()
+
+
+@pytest.fixture
+async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
+    """An account of its own with a receiver of its webhooks."""
+    sandbox.http.delete("/_faults").raise_for_status()
+    built = AdyenRig(sandbox)
+    yield built
+    await built.close()
 
 
 def _sandbox_rig(server: SandboxServer) -> Rig:

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,15 +30,6 @@ from tests.gateways.rig import (
     succeeded,
 )
 from tests.gateways.rigs.adyen import HMAC_KEY, MERCHANT, AdyenRig, a_payment, post
-
-
-@pytest.fixture
-async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
-    """An account of its own with a receiver of its webhooks."""
-    sandbox.http.delete("/_faults").raise_for_status()
-    built = AdyenRig(sandbox)
-    yield built
-    await built.close()
 
 
 async def test_a_webhook_that_comes_twice_is_one_event(adyen: AdyenRig) -> None:

@@ -1,23 +1,12 @@
 """Payment links of the sandbox's Adyen: paid once, expired, or made good for several payments."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
-from tests.gateways.rig import KEY, SandboxServer, eventually
+from tests.gateways.rig import KEY, eventually
 from tests.gateways.rigs.adyen import MERCHANT, AdyenRig, post
-
-
-@pytest.fixture
-async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
-    """An account of its own with a receiver of its webhooks."""
-    sandbox.http.delete("/_faults").raise_for_status()
-    built = AdyenRig(sandbox)
-    yield built
-    await built.close()
 
 
 def a_link(adyen: AdyenRig, **more: Any) -> dict[str, Any]:

@@ -1,27 +1,17 @@
 """Orders of the sandbox's Adyen: several payments for one amount."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from tests.gateways.rig import SandboxServer, eventually
+from tests.gateways.rig import eventually
 from tests.gateways.rigs.adyen import MERCHANT, AdyenRig, a_payment, post
 
 MANUAL = {"additionalData": {"manualCapture": "true"}}
 REDIRECTED = {"type": "scheme", "storedPaymentMethodId": "tok_3ds"}
 REFUSED = {"type": "scheme", "storedPaymentMethodId": "tok_declined"}
-
-
-@pytest.fixture
-async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
-    """An account of its own with a receiver of its webhooks."""
-    sandbox.http.delete("/_faults").raise_for_status()
-    built = AdyenRig(sandbox)
-    yield built
-    await built.close()
 
 
 def eur(value: int) -> dict[str, Any]:

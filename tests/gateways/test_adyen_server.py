@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -17,15 +16,6 @@ from tests.gateways.rigs.adyen import MERCHANT, RETURN_URL, AdyenRig, a_card, a_
 TRANSIENT = {"additionalData": {"RequestedTestErrorResponseCode": "NO_CONNECTION_AVAILABLE"}}
 BROKEN = {"additionalData": {"requestedTestErrorResponseCode": "IOEXCEPTION_RECEIVED"}}
 ERROR_FIELDS = {"status", "errorCode", "message", "errorType"}
-
-
-@pytest.fixture
-async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
-    """An account of its own with a receiver of its webhooks."""
-    sandbox.http.delete("/_faults").raise_for_status()
-    built = AdyenRig(sandbox)
-    yield built
-    await built.close()
 
 
 def test_a_key_has_one_answer_whatever_comes_under_it(adyen: AdyenRig) -> None:

@@ -1,28 +1,18 @@
 """The sandbox's Adyen as a stranger to it meets it: headers, unknown addresses and fields, what comes back."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.gateways.rig import KEY, LOOKUP, SandboxServer, eventually
+from tests.gateways.rig import KEY, LOOKUP, eventually
 from tests.gateways.rigs.adyen import MERCHANT, AdyenRig, a_card, a_payment, post
 
 EUR = {"currency": "EUR", "value": 1000}
 MANUAL = {"additionalData": {"manualCapture": "true"}}
 NAMED = {"shopperReference": "shopper-1", "merchantAccount": MERCHANT}
-
-
-@pytest.fixture
-async def adyen(sandbox: SandboxServer) -> AsyncIterator[AdyenRig]:
-    """An account of its own with a receiver of its webhooks."""
-    sandbox.http.delete("/_faults").raise_for_status()
-    built = AdyenRig(sandbox)
-    yield built
-    await built.close()
 
 
 def ask(adyen: AdyenRig, method: str, path: str, *, key: str = KEY, **query: str) -> httpx.Response:

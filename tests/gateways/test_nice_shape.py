@@ -15,54 +15,11 @@ from gateways.nice.seal import seal
 from tests.gateways.rig import KEY, SandboxServer, eventually
 from tests.gateways.rigs.nice import CLIENT_KEY
 from tests.gateways.rigs.nice_client import an_order, approve, cancel, pay, visit
-from tests.gateways.rigs.nice_example import CHARGE, answered, refusal
+from tests.gateways.rigs.nice_example import CHARGE, PAID, answered, refusal
 
 ACCOUNT = "nice-f"
 BACK = "http://shop.test/back"
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0900"
-APPROVED: dict[str, Any] = {
-    "resultCode": "0000",
-    "resultMsg": "정상 처리되었습니다.",
-    "tid": "UT0000113m01012110051656331001",
-    "cancelledTid": None,
-    "orderId": "b0980639-52db-4504-9e4d-97200827dc48",
-    "ediDate": "2021-10-05T16:56:34.447+0900",
-    "signature": "28c2e8bae912847541d4885db17648f963c7cc8e8249ff010097d6f1395df993",
-    "status": "paid",
-    "paidAt": "2021-10-05T16:56:34.000+0900",
-    "failedAt": "0",
-    "cancelledAt": "0",
-    "payMethod": "card",
-    "amount": 1004,
-    "balanceAmt": 1004,
-    "goodsName": "나이스페이-상품",
-    "mallReserved": None,
-    "useEscrow": False,
-    "currency": "KRW",
-    "channel": "pc",
-    "approveNo": "000000",
-    "buyerName": None,
-    "buyerTel": None,
-    "buyerEmail": None,
-    "receiptUrl": "https://npg.nicepay.co.kr/issue/IssueLoader.do?type=0&innerWin=Y&TID=UT0000113m01012110051656331001",
-    "mallUserId": None,
-    "issuedCashReceipt": False,
-    "coupon": None,
-    "card": {
-        "cardCode": "04",
-        "cardName": "삼성",
-        "cardNum": "123412******1234",
-        "cardQuota": 0,
-        "isInterestFree": False,
-        "cardType": "credit",
-        "canPartCancel": True,
-        "acquCardCode": "04",
-        "acquCardName": "삼성",
-    },
-    "vbank": None,
-    "cancels": None,
-    "cashReceipts": None,
-}
 """The manual's example of an approval (common/test.md)."""
 PER_PAYMENT = {"tid", "orderId", "ediDate", "signature", "paidAt", "receiptUrl"}
 
@@ -111,9 +68,9 @@ def test_an_approval_is_the_manuals_example_but_for_what_differs_by_payment(raw:
     assert len(back["authToken"]) == 40
     paid = approve(raw, back["tid"], 1004)
     assert paid.pop("bank") is None
-    assert shape(paid) == shape(APPROVED)
+    assert shape(paid) == shape(PAID)
     fixed = {name: value for name, value in paid.items() if name not in PER_PAYMENT}
-    assert fixed == {name: value for name, value in APPROVED.items() if name not in PER_PAYMENT}
+    assert fixed == {name: value for name, value in PAID.items() if name not in PER_PAYMENT}
 
 
 def test_the_vendors_samples_send_the_amount_as_a_string(raw: httpx.Client) -> None:
