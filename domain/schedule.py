@@ -144,7 +144,7 @@ def whole_parts(request: PaymentRequest, held: Sequence[Payment]) -> list[Paymen
     if request.paid >= request.amount:
         return list(held)
     covered = max((end for end in _ends(request) if end <= request.paid), default=0)
-    starts = accumulate((p.authorized - p.voided for p in held), initial=0)
+    starts = accumulate((p.held for p in held), initial=0)
     return [p for p, start in zip(held, starts, strict=False) if start < covered and not p.internal]
 
 
