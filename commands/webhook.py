@@ -55,8 +55,8 @@ _STORE = text(
           FROM jsonb_to_recordset(CAST(:events AS jsonb))
             AS j(id uuid, event_id text, kind text, reference text, merchant_ref text, outcome text, amount bigint,
                  currency text, operation_ref text, operation_mark text, reason text, occurred_at timestamptz,
-                 occurred_on date)),
-    found AS (SELECT e.*, ({ORDER_OF_EVENT}) AS order_id FROM e),
+                 occurred_on date, about_account boolean)),
+    found AS (SELECT e.*, CASE WHEN NOT about_account THEN ({ORDER_OF_EVENT}) END AS order_id FROM e),
     known AS (
         SELECT found.*, {MONEY_IS_DUE} AS due,
                (CAST(:trust AS text) = 'signed' AND found.outcome = 'declined' AND EXISTS (
@@ -68,16 +68,18 @@ _STORE = text(
         INSERT INTO webhook_event
                (id, store_id, account, event_id, kind, reference, merchant_ref, trust, outcome, amount, currency,
                 operation_ref, operation_mark, reason, body_hash, occurred_at, occurred_on, received_at, order_id,
-                takes_back, delivered_at)
+                takes_back, delivered_at, reviewed_at, reviewed_by)
         SELECT k.id, (SELECT store_id FROM gateway_account WHERE id = k.account), k.account, k.event_id, k.kind,
                k.reference, k.merchant_ref, CAST(:trust AS text), k.outcome, k.amount, k.currency, k.operation_ref,
                k.operation_mark, k.reason, CAST(:body_hash AS bytea), k.occurred_at, k.occurred_on,
                CAST(:now AS timestamptz), k.order_id, k.takes_back,
-               CASE WHEN k.order_id IS NOT NULL AND NOT k.due AND NOT k.takes_back THEN CAST(:now AS timestamptz) END
+               CASE WHEN k.order_id IS NOT NULL AND NOT k.due AND NOT k.takes_back THEN CAST(:now AS timestamptz) END,
+               CASE WHEN k.about_account THEN CAST(:now AS timestamptz) END, CASE WHEN k.about_account THEN 'opms' END
           FROM known k WHERE k.order_id IS NOT NULL OR CAST(:trust AS text) <> 'unsigned'
         ON CONFLICT (account, event_id) DO NOTHING
         RETURNING id)
-    SELECT k.id, k.event_id, k.kind, k.order_id, k.takes_back, s.id IS NOT NULL AS stored, o.store_id, o.number,
+    SELECT k.id, k.event_id, k.kind, k.order_id, k.takes_back, k.about_account, s.id IS NOT NULL AS stored, o.store_id,
+           o.number,
            s.id IS NOT NULL AND NOT k.takes_back
            AND NOT (CAST(:trust AS text) = 'unsigned' AND EXISTS (
                SELECT 1 FROM webhook_event w WHERE w.order_id = k.order_id AND w.trust = 'unsigned'
@@ -190,7 +192,7 @@ async def take_webhook(client: Client, database: Database, account: str, raw: by
     """
     rows = await _store(database, account, raw, batch) if batch.events else []
     stored = [row for row in rows if row["stored"]]
-    unmatched = sum(row["order_id"] is None for row in stored)
+    unmatched = sum(row["order_id"] is None and not row["about_account"] for row in stored)
     if unmatched:
         log.warning("webhook.unmatched", account=account, events=unmatched)
     taken_back = [row for row in stored if row["takes_back"]]
@@ -300,7 +302,7 @@ async def _hint(client: Client, store: str, number: str) -> bool:
     return True
 
 
-def _row(event: WebhookEvent) -> dict[str, str | int | None]:
+def _row(event: WebhookEvent) -> dict[str, str | int | bool | None]:
     """What is kept of an event; not its ``secret``. A time or an amount that cannot be one counts as not stated."""
     sane = event.amount is not None and 0 <= event.amount <= LARGEST_AMOUNT
     at = event.occurred_at if event.occurred_at and _is_moment(event.occurred_at) else None
@@ -318,6 +320,7 @@ def _row(event: WebhookEvent) -> dict[str, str | int | None]:
         "reason": event.reason,
         "occurred_at": at.isoformat() if at else None,
         "occurred_on": at.date().isoformat() if at else None,
+        "about_account": event.about_account,
     }
 
 

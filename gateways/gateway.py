@@ -64,6 +64,8 @@ class WebhookEvent:
     """What came back of the operation's key, where the PG takes a reference for each operation."""
     reason: str | None = None
     """The PG's words: of a refusal, or where a report lies. Never of a success: that may be about the card."""
+    about_account: bool = False
+    """About the account and no payment (a report is there, a payout): no order is looked for, nobody has to look."""
     secret: str | None = field(default=None, repr=False)
     """What an unsigned event brings to be compared with what the PG gave for this payment (Toss DEPOSIT_CALLBACK)."""
 

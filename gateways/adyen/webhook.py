@@ -96,6 +96,7 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
         operation_ref=None if code == "AUTHORISATION" else own,
         operation_mark=marked["mark"] if marked else None,
         reason=str(item.get("reason") or "")[:_MAX_TEXT] or None if wordy else None,
+        about_account=code == REPORT_AVAILABLE,
     )
 
 

@@ -26,6 +26,7 @@ _TAKEN = frozenset(
 )
 """Types that tell of money taken or held."""
 _REFUND_CHANGED = frozenset({"refund.updated", "charge.refund.updated"})
+_OF_THE_ACCOUNT = ("account.", "balance.", "capability.", "payout.", "reporting.")
 _STAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _TOLERANCE_SECONDS = 300
@@ -80,6 +81,7 @@ def _event(body: Any) -> WebhookEvent:
         occurred_at=datetime.fromtimestamp(body["created"], UTC),
         outcome=_outcome(body["type"], about),
         operation_ref=None if is_intent or about.get("id") is None else _text(about["id"]),
+        about_account=body["type"].startswith(_OF_THE_ACCOUNT),
     )
 
 

@@ -137,7 +137,12 @@ async def test_a_report_is_found_by_its_day_where_it_was_made(http: httpx.AsyncC
     report = {"eventCode": "REPORT_AVAILABLE", "merchantReference": "", "reason": "https://reports.example/r.csv"}
     assert (await deliver(http, an_item(**report))).status_code == 202
     stored = StoredEvents(database, "adyen-kr")
-    assert [event.reason for event in await stored.reports(date(2026, 11, 23))] == [report["reason"]]
+    [event] = await stored.reports(date(2026, 11, 23))
+    assert event.reason == report["reason"]
+    look = text("SELECT reviewed_by, order_id FROM webhook_event WHERE event_id = :id")
+    async with database.reading() as connection:
+        rows = (await connection.execute(look, {"id": event.event_id})).all()
+    assert rows == [("opms", None)], "it is about the account: nobody has to look"
     assert await stored.reports(date(2026, 11, 22)) == ()
 
 
