@@ -33,8 +33,8 @@ demo: $(RUNTIME) ## place, pay and refund orders against the running system
 audit: $(RUNTIME) ## compare the database, the PGs' ledgers and Temporal of the running system
 	@exec $(BIN)/python -m cli audit
 
-torture: $(DEV) ## random orders, faults, killed processes (TORTURE_ORDERS=20000 TORTURE_SEED=...), judged by the PGs' ledgers
-	TORTURE_ORDERS=$${TORTURE_ORDERS:-20000} $(BIN)/python -m pytest -q -s tests/torture -k nobody
+torture: $(DEV) ## random orders, faults, killed processes (TORTURE_ORDERS=10000 TORTURE_SEED=...), judged by the PGs' ledgers
+	TORTURE_ORDERS=$${TORTURE_ORDERS:-10000} $(BIN)/python -m pytest -q -s tests/torture -k nobody
 
 bench: $(RUNTIME) ## measure real orders beside empty workflows, on a stack of its own
 	@exec $(BIN)/python -m benchmarks

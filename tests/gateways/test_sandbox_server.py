@@ -109,6 +109,7 @@ def test_the_ledger_is_read_whole_or_in_pages(start: Start) -> None:
         "merchant_ref",
         "reference",
         "operation",
+        "operation_id",
         "amount",
         "currency",
         "status",

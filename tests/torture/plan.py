@@ -54,6 +54,8 @@ class Life:
     approves: bool
     """What the customer does on a 3DS page."""
     double_click: bool
+    taken_back: bool
+    """What Adyen has captured or given back of it fails after all, where that can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def _life(dice: Random, index: int) -> Life:
         fate=fate,  # type: ignore[arg-type]
         approves=dice.random() < 0.7,
         double_click=dice.random() < 0.15,
+        taken_back=dice.random() < 0.3,
     )
 
 

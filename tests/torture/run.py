@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from domain.number import order_workflow_id
 from tests.e2e.shop import Shop, checkout_body
 from tests.torture.plan import WEIGHTS, Blow, Life, blows, lives
+from tests.torture.verdict import disagreements
 
 CLIENTS = 16
 PATIENCE_SECONDS = 90.0
@@ -52,6 +53,7 @@ class Report:
     numbers: dict[int, str] = field(default_factory=dict)
     kills: list[str] = field(default_factory=list)
     fired: int = 0
+    taken_back: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -116,6 +118,8 @@ class Torture:
             order = await self._answered(number, approve=life.approves)
             if order["status"] == "placed":
                 await self._meet_fate(life, order)
+            if life.taken_back:
+                await self._take_back(number)
 
     async def _checkout(self, life: Life, key: str) -> str | None:
         body = body_of(life)
@@ -172,6 +176,17 @@ class Torture:
                     await self._command(f"{path}/sections/{section['number']}/deliveries", {})
             case "leave":
                 return
+
+    async def _take_back(self, number: str) -> None:
+        """Adyen says of all that it has done so far that it failed after all."""
+        order = await self._get(f"/v1/orders/{number}") or {"payments": []}
+        attempts = [a for p in order["payments"] for a in p["attempts"] if a["gateway"] == "adyen-demo"]
+        for attempt in attempts:
+            rows = (await self._sandbox("GET", f"/_ledger?merchant_ref={attempt['merchant_ref']}")).json()["operations"]
+            done = [row for row in rows if row["operation"] in {"refund", "capture"} and row["status"] == "succeeded"]
+            for psp in dict.fromkeys([row["operation_id"] for row in reversed(done)] + [attempt["reference"]]):
+                failed = await self._sandbox("POST", f"/adyen/adyen-demo/_fail/{psp}")
+                self.report.taken_back += failed.status_code == 200
 
     async def _command(self, path: str, body: dict[str, Any], key: str | None = None) -> None:
         await self._stubbornly(path, body, key or uuid4().hex, wait=3)
@@ -246,6 +261,14 @@ class Torture:
             waiting = [tuple(row) for row in waits]
             self.report.wrong.append(f"{number} found no end within {PEACE_SECONDS:.0f} s of peace: {waiting}")
         await database.close()
+        await self._webhooks_arrive()
+
+    async def _webhooks_arrive(self) -> None:
+        """What a PG has taken back is told by webhooks, and those take their time."""
+        for _ in range(60):
+            if not await disagreements(self._shop.demo["database"], self._shop.demo["sandbox"]):
+                return
+            await asyncio.sleep(1)
 
 
 def body_of(life: Life) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def test_nobody_is_charged_twice_whatever_breaks() -> None:
         shop.close()
     assert len(report.numbers) > ORDERS * 0.9, "most checkouts must have become orders"
     assert report.fired > ORDERS // 20, "faults must have struck"
+    assert report.taken_back or ORDERS < 500, "Adyen must have taken something back"
     assert audited == 0, words
     assert not wrong, f"seed {SEED}: " + "; ".join(wrong[:20])
 

@@ -35,7 +35,14 @@ class Books:
     def of(cls, operations: list[dict[str, Any]]) -> "Books":
         """Fold a ledger's own rows; what did not succeed moved nothing."""
         books = cls()
-        signs = {"authorize": (0, 1), "capture": (1, -1), "void": (0, -1), "refund": (-1, 0)}
+        signs = {
+            "authorize": (0, 1),
+            "capture": (1, -1),
+            "capture_failed": (-1, 1),
+            "void": (0, -1),
+            "refund": (-1, 0),
+            "refund_failed": (1, 0),
+        }
         for row in operations:
             if row["status"] != "succeeded" or row["operation"] not in signs:
                 continue

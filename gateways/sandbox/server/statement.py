@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from gateways.sandbox.server.storage import Storage
 
 _CHUNK = 1_000
-_COLUMNS = "account, merchant_ref, reference, operation, amount, currency, status, idempotency_key, at"
+_COLUMNS = "account, merchant_ref, reference, operation, operation_id, amount, currency, status, idempotency_key, at"
 _TOTALS = """
 SELECT reference, currency,
     sum(CASE operation WHEN 'capture' THEN amount WHEN 'refund' THEN -amount
         WHEN 'capture_failed' THEN -amount WHEN 'refund_failed' THEN amount ELSE 0 END) AS net,
     sum(CASE operation WHEN 'authorize' THEN amount WHEN 'capture' THEN -amount WHEN 'void' THEN -amount
-        ELSE 0 END) AS held
+        WHEN 'capture_failed' THEN amount ELSE 0 END) AS held
 FROM ledger WHERE status = 'succeeded' AND reference IN ({marks}) GROUP BY reference
 """
 
