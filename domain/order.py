@@ -280,14 +280,16 @@ def changed_entities(before: Order | None, after: Order) -> dict[str, list[Any]]
 
 
 UNTOLD = frozenset({"details"})
-"""What a customer gives beside the token (a bank account): its values are nobody's to read on a timeline."""
+"""What a customer gives beside the token (a bank account): that it changed is told, its values are nobody's to read."""
 
 
 def _changed(word: str, old: Any, new: Any, names: Iterable[str]) -> list[Difference]:
+    changed = [name for name in names if getattr(old, name) != getattr(new, name)]
     return [
-        Difference(word, new.id, name, getattr(old, name), getattr(new, name))
-        for name in names
-        if getattr(old, name) != getattr(new, name) and name not in UNTOLD
+        Difference(word, new.id, name, None, "not shown")
+        if name in UNTOLD
+        else Difference(word, new.id, name, getattr(old, name), getattr(new, name))
+        for name in changed
     ]
 
 

@@ -102,6 +102,10 @@ _COLLECTION = {
 }
 
 
+_OBJECTS = frozenset({"action_fields", "decision"})
+"""Fields that the timeline has as JSON."""
+
+
 async def order_as_of(connection: AsyncConnection, store: str, number: str, moment: datetime) -> OrderView:
     """The order as it was then: today's with every later difference undone. Raises `UnknownOrder` before its birth."""
     row = (await connection.execute(_VIEW, {"store": store, "number": number})).first()
@@ -117,7 +121,7 @@ async def order_as_of(connection: AsyncConnection, store: str, number: str, mome
         elif name == "created":
             parts[entity].pop(str(entity_id), None)
         elif str(entity_id) in parts[entity]:
-            parts[entity][str(entity_id)][name] = old
+            parts[entity][str(entity_id)][name] = json.loads(old) if old and name in _OBJECTS else old
     for word, name in _COLLECTION.items():
         document[name] = list(parts[word].values())
     document["version"] = (

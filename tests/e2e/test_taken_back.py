@@ -127,8 +127,25 @@ def test_a_deposit_goes_back_to_the_account_that_the_customer_names(shop: Shop) 
     order = shop.applied(number, "refunds", refund)
     assert (order["refunds"][0]["status"], net(shop, order)) == ("succeeded", 50000)
     assert "1002123456789" not in httpx.get(f"{shop.demo['sandbox']}/_ledger").text
-    timeline = shop.http.get(f"/v1/orders/{number}/timeline").text
-    assert "1002123456789" not in timeline + shop.http.get(f"/v1/orders/{number}").text, "nobody reads it by the way"
+    timeline = shop.http.get(f"/v1/orders/{number}/timeline", params={"limit": "200"})
+    told = [row for row in timeline.json()["items"] if row["field"] == "details"]
+    assert [(row["from"], row["to"], row["cause"]) for row in told] == [(None, "not shown", "name_account")]
+    assert "1002123456789" not in timeline.text + shop.http.get(f"/v1/orders/{number}").text
+    [(body,)] = shop.sql("SELECT body::text FROM command WHERE number = $1 AND kind = 'name_account'", number)
+    assert body == "{}"
+
+
+def test_a_deposit_is_seen_as_it_was_when_it_was_waited_for(shop: Shop) -> None:
+    order, _ = deposited(shop)
+    rows = shop.http.get(f"/v1/orders/{order['number']}/timeline", params={"limit": "200"}).json()["items"]
+    [asked] = [row for row in rows if row["field"] == "action_kind" and row["to"] == "deposit"]
+    then = shop.http.get(f"/v1/orders/{order['number']}", params={"as_of": asked["at"]}).raise_for_status().json()
+    action = then["payments"][0]["next_action"]
+    assert (then["payments"][0]["status"], action["kind"], bool(action["fields"]["account"])) == (
+        "awaiting_deposit",
+        "deposit",
+        True,
+    )
 
 
 def _awaiting_deposit(shop: Shop, number: str) -> dict[str, Any] | None:
