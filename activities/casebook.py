@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
+from activities.promise import promise
 from contracts.command import Command, Doubt, Recheck
 from contracts.reconciliation import Hint, Hints
 from domain.payment import RELEASED_OUTCOMES
@@ -72,13 +72,6 @@ _UNHINTED = text(
      WHERE c.account = :account AND c.closed_at IS NULL AND c.hinted_at IS NULL AND c.number IS NOT NULL
        AND c.kind IN ({_HEALING})
      ORDER BY c.id LIMIT :limit
-    """
-)
-_PROMISE = text(
-    """
-    INSERT INTO command (id, store_id, number, kind, status, actor, body, result, accepted_at)
-    VALUES (:id, :store, :number, :kind, 'accepted', :actor, CAST(:body AS jsonb), '{}', :now)
-    ON CONFLICT (id) DO NOTHING
     """
 )
 _NOTE = text("UPDATE reconciliation_case SET hinted_at = :now WHERE id = ANY(:ids)")
@@ -149,23 +142,10 @@ async def find_untold_cases(connection: AsyncConnection, account: str, *, now: d
             commands.append(Command(case, store, number, ACTOR, Recheck(merchant_ref)))
         else:
             looks.append(Hint(store, number))
-    for command in commands:
-        await connection.execute(_PROMISE, _promise(command, now))
+    await promise(connection, commands, now)
     return Hints(tuple(commands), tuple(dict.fromkeys(looks)), tuple(row[0] for row in rows))
 
 
 async def note_told_cases(connection: AsyncConnection, cases: Sequence[UUID], *, now: datetime) -> None:
     """Their orders have been told."""
     await connection.execute(_NOTE, {"ids": list(cases), "now": now})
-
-
-def _promise(command: Command, now: datetime) -> dict[str, Any]:
-    return {
-        "id": command.id,
-        "store": command.store,
-        "number": command.number,
-        "kind": command.body.kind,
-        "actor": command.actor,
-        "body": json.dumps(asdict(command.body), default=str),
-        "now": now,
-    }

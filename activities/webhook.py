@@ -13,10 +13,11 @@ from temporalio import activity
 from typing_extensions import override
 
 from activities.desk import utc_now
-from contracts.webhook import Hint, WebhookSteps
+from activities.promise import promise
+from contracts.webhook import Hint, WebhookSteps, doubt_of
 from domain.capture import BEFORE_LAPSE
 from models.database import Database
-from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
+from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, TAKEN_BACK, UNRESOLVED
 
 log = structlog.get_logger()
 
@@ -24,6 +25,8 @@ HINT_AFTER = timedelta(seconds=30)
 """The server sends a hint within seconds of the row; one that is older was not sent."""
 MATCHED_WITHIN = timedelta(days=1)
 """For so long an event that is about no order is looked at again; then only a person does."""
+UNASKED_WITHIN = timedelta(hours=6)
+"""For so long an event may say no to what is only then known to have succeeded; later the settlement tells of it."""
 MOST_EVENTS = 1000
 MOST_HINTS = 100
 FORGOTTEN_AFTER = timedelta(minutes=10)
@@ -90,6 +93,15 @@ _FORGOTTEN = text(
       FROM told JOIN orders o ON o.id = told.order_id
     """
 )
+# An event that came before its operation was known to have succeeded, or its order was known, was not asked about yet.
+_UNASKED = text(
+    f"""
+    SELECT e.account, e.event_id, o.id, r.store_id, r.number
+      FROM (SELECT * FROM webhook_event WHERE trust = 'signed' AND outcome = 'declined' AND received_at > :since
+             ORDER BY received_at DESC LIMIT :limit) e {TAKEN_BACK}
+       AND NOT EXISTS (SELECT FROM operation q WHERE q.order_id = o.order_id AND q.subject_id = o.id)
+    """
+)
 _NOTE = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids) AND delivered_at IS NULL")
 
 
@@ -104,7 +116,7 @@ class WebhookActivities(WebhookSteps):
     async def find_hints(self) -> tuple[Hint, ...]:
         """Name the orders that wait for money and were told nothing of an event, and those that nobody looks after.
 
-        Events are matched first as far as they can be by now.
+        Events are matched first as far as they can be by now. What they take back is asked about by commands.
         """
         now = utc_now()
         async with self._database.transaction() as connection:
@@ -112,6 +124,9 @@ class WebhookActivities(WebhookSteps):
             await connection.execute(_SETTLE, {"now": now})
             rows = await connection.execute(_HINTS, {"before": now - HINT_AFTER, "limit": MOST_HINTS})
             untold = HINTS.validate_python([dict(row) for row in rows.mappings()])
+            unasked = await connection.execute(_UNASKED, {"since": now - UNASKED_WITHIN, "limit": MOST_EVENTS})
+            questions = [doubt_of(*row[:3], store=row[3], number=row[4]) for row in unasked]
+            await promise(connection, questions, now)
         return untold + await self._find_forgotten(now)
 
     @override

@@ -21,14 +21,15 @@ from uuid_utils.compat import uuid7
 
 from commands.command import submit, wake
 from commands.routing import UnknownGateway
-from contracts.command import Body, Command, Doubt, Recheck
+from contracts.command import Command, Recheck
 from contracts.owner import Owner
 from contracts.queues import GATEWAY_CALL_TIMEOUT
+from contracts.webhook import doubt_of
 from domain.errors import Rejected
 from domain.gateway import Outcome
 from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from models.database import Database
-from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, UNRESOLVED
+from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, TAKEN_BACK, UNRESOLVED
 
 log = structlog.get_logger()
 
@@ -113,24 +114,11 @@ _TAKEN_BACK = text(
             AS j(event_id text, reference text, merchant_ref text, operation_ref text, outcome text)),
     found AS (SELECT e.*, ({ORDER_OF_EVENT}) AS order_id FROM e)
     SELECT e.event_id, r.store_id, r.number, a.merchant_ref, o.id AS operation_id
-      FROM found e JOIN operation o ON o.order_id = e.order_id JOIN attempt a ON a.id = o.attempt_id
-      JOIN orders r ON r.id = o.order_id JOIN payment y ON y.id = o.payment_id
-     WHERE a.account = e.account AND o.outcome = 'succeeded' AND o.reversed_amount = 0 AND NOT o.contradicted
-       AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now))
-       AND CASE e.outcome
-           WHEN 'action_required'
-           THEN o.kind = 'authorize' AND y.method = 'virtual_account' AND a.merchant_ref = e.merchant_ref
-           ELSE o.operation_ref = e.operation_ref OR o.key = e.merchant_ref
-             OR ((o.kind = 'authorize' OR o.operation_ref IS NULL) AND e.operation_ref IS NOT NULL
-                 AND (a.reference = e.reference OR a.merchant_ref = e.merchant_ref)
-                 AND NOT EXISTS (SELECT 1 FROM operation k
-                                  WHERE k.order_id = o.order_id AND k.operation_ref = e.operation_ref)) END
+      FROM found e {TAKEN_BACK}
        AND NOT (CAST(:unsigned AS boolean) AND EXISTS (
            SELECT 1 FROM operation p WHERE p.attempt_id = a.id AND p.orphan AND p.initiated_at > :denied_since))
     """
 )
-"""Operations that had succeeded and that an event says no to. One that names no operation of ours is about a capture
-that came with the authorization, or about one whose id we never learned: both are asked about."""
 _DELIVERED = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids)")
 _REVIEW = text(
     """
@@ -272,11 +260,10 @@ async def _ask_again(
 
 
 def _question(account: str, row: RowMapping) -> Command:
-    name = f"recheck {account} {row['event_id']}"
-    body: Body = Recheck(row["merchant_ref"])
-    if operation_id := row["operation_id"]:
-        name, body = f"doubt {account} {row['event_id']} {operation_id}", Doubt(operation_id)
-    return Command(uuid5(NAMESPACE_URL, name), row["store_id"], row["number"], f"webhook:{account}", body)
+    if row["operation_id"]:
+        return doubt_of(account, row["event_id"], row["operation_id"], store=row["store_id"], number=row["number"])
+    command_id = uuid5(NAMESPACE_URL, f"recheck {account} {row['event_id']}")
+    return Command(command_id, row["store_id"], row["number"], f"webhook:{account}", Recheck(row["merchant_ref"]))
 
 
 async def _hint_all(client: Client, database: Database, rows: Sequence[RowMapping]) -> None:

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from temporalio import activity
+
+from contracts.command import Command, Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,12 @@ class Hint:
     store: str
     number: str
     events: tuple[UUID, ...]
+
+
+def doubt_of(account: str, event_id: str, operation_id: UUID, *, store: str, number: str) -> Command:
+    """The question that an event raises about an operation; the same whoever finds it, so that it is asked once."""
+    command_id = uuid5(NAMESPACE_URL, f"doubt {account} {event_id} {operation_id}")
+    return Command(command_id, store, number, f"webhook:{account}", Doubt(operation_id))
 
 
 class WebhookSteps(ABC):

@@ -40,6 +40,11 @@ class WebhookEventRow(SQLModel, table=True):
             postgresql_where=text("order_id IS NULL"),
         ),
         Index(
+            "ix_webhook_event_declined",
+            "received_at",
+            postgresql_where=text("trust = 'signed' AND outcome = 'declined'"),
+        ),
+        Index(
             "ix_webhook_event_waiting",
             "received_at",
             postgresql_where=text("delivered_at IS NULL AND reviewed_at IS NULL"),

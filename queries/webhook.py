@@ -35,6 +35,27 @@ MONEY_IS_DUE = f"""
 """SQL: whether the order ``found`` waits for any answer of a PG, so that a hint can tell it something."""
 
 
+TAKEN_BACK = """
+      JOIN operation o ON o.order_id = e.order_id JOIN attempt a ON a.id = o.attempt_id AND a.account = e.account
+      JOIN orders r ON r.id = o.order_id JOIN payment y ON y.id = o.payment_id
+     WHERE o.outcome = 'succeeded' AND o.reversed_amount = 0 AND NOT o.contradicted
+       AND (o.kind IN ('capture', 'refund') OR (o.kind = 'authorize' AND o.capture_now))
+       AND CASE e.outcome
+           WHEN 'action_required'
+           THEN o.kind = 'authorize' AND y.method = 'virtual_account' AND a.merchant_ref = e.merchant_ref
+           ELSE o.operation_ref = e.operation_ref OR o.key = e.merchant_ref
+             OR ((o.kind = 'authorize' OR o.operation_ref IS NULL) AND e.operation_ref IS NOT NULL
+                 AND (a.reference = e.reference OR a.merchant_ref = e.merchant_ref)
+                 AND NOT EXISTS (SELECT 1 FROM operation k
+                                  WHERE k.order_id = o.order_id AND k.operation_ref = e.operation_ref)) END
+"""
+"""SQL: the operations ``o`` that had succeeded and that the event ``e`` (of a known order) says no to.
+
+An event that names no operation of ours is about a capture that came with the authorization, or about one whose id we
+never learned: both are asked about.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedEvent:
     """What a PG has signed about one of our references. Field by field the event that its adapter read.

@@ -910,6 +910,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("takes_back"),
     )
     op.create_index(
+        "ix_webhook_event_declined",
+        "webhook_event",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("trust = 'signed' AND outcome = 'declined'"),
+    )
+    op.create_index(
         "ix_webhook_event_waiting",
         "webhook_event",
         ["received_at"],
@@ -1104,6 +1111,11 @@ def downgrade() -> None:
     op.drop_table("settlement_file_chunk")
     op.drop_table("settlement_import")
     op.drop_index("ix_operation_initiated", table_name="operation", postgresql_using="brin")
+    op.drop_index(
+        "ix_webhook_event_declined",
+        table_name="webhook_event",
+        postgresql_where=sa.text("trust = 'signed' AND outcome = 'declined'"),
+    )
     op.drop_index(
         "ix_webhook_event_waiting",
         table_name="webhook_event",

@@ -20,6 +20,7 @@ from api.app import create_app
 from cli.database import migrate
 from cli.seed import seed
 from commands.webhook import UNSIGNED_EVERY
+from contracts.webhook import doubt_of
 from gateways.adyen.adapter import AdyenGateway
 from gateways.adyen.webhook import signature
 from gateways.gateway import Account, Gateway
@@ -266,6 +267,23 @@ async def test_a_deposit_that_a_bank_takes_back_is_asked_about_though_nobody_sig
     )
     await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
     assert await commands(database, deposited, "doubt") == asked
+
+
+async def test_a_no_that_came_before_our_yes_is_asked_about_by_the_schedule(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    refunded = await an_operation(database, "stripe", "refund", "pending")
+    event_id = await from_stripe(http, "refund.failed", a_refund(refunded))
+    await WebhookActivities(database).find_hints()
+    assert await commands(database, refunded, "doubt") == 0
+    await sql(database, "UPDATE operation SET outcome = 'succeeded' WHERE order_id = :id", id=refunded.order_id)
+    for _ in range(2):
+        await WebhookActivities(database).find_hints()
+    found = "SELECT id, actor, body->>'operation_id' FROM command WHERE number = :n AND kind = 'doubt'"
+    [(command_id, actor, operation_id)] = await sql(database, found, n=refunded.number)
+    named = {"store": "demo", "number": refunded.number}
+    assert command_id == doubt_of("stripe", event_id, UUID(operation_id), **named).id
+    assert actor == "webhook:stripe"
 
 
 async def test_money_that_was_taken_back_and_is_there_again_is_asked_about(

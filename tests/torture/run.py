@@ -265,7 +265,7 @@ class Torture:
 
     async def _webhooks_arrive(self) -> None:
         """What a PG has taken back is told by webhooks, and those take their time."""
-        for _ in range(60):
+        for _ in range(180):
             if not await disagreements(self._shop.demo["database"], self._shop.demo["sandbox"]):
                 return
             await asyncio.sleep(1)
