@@ -101,11 +101,17 @@ class Torture:
     async def _strike(self, blow: Blow) -> None:
         if blow.victim is not None:
             self.report.kills.append(blow.victim)
+            if blow.victim == "sandbox":
+                await self._count_faults()
             os.kill(self._shop.pid(blow.victim), signal.SIGKILL)
             return
         body: dict[str, object] = {"fault": blow.fault, "account": blow.account, "operation": blow.operation}
         body |= {"times": blow.times, "ms": 1500}
         await self._sandbox("POST", "/_faults", {k: v for k, v in body.items() if v is not None})
+
+    async def _count_faults(self) -> None:
+        """What has struck; a sandbox PG that is started again has forgotten it."""
+        self.report.fired += len((await self._sandbox("GET", "/_faults")).json()["fired"])
 
     async def _live(self, life: Life) -> None:
         key = f"torture-{self._seed}-{life.index}"
@@ -234,7 +240,7 @@ class Torture:
         """Nothing is broken any more, customers decline what they left open, and operators hint at what waits."""
         self._say("peace: everything in doubt finds its end")
         await self._sandbox("DELETE", "/_faults")
-        self.report.fired = len((await self._pg.get("/_faults")).json()["fired"])
+        await self._count_faults()
         database = await asyncpg.connect(self._shop.demo["database"])
         client = await Client.connect(self._shop.demo["temporal"])
         deadline = asyncio.get_running_loop().time() + PEACE_SECONDS
