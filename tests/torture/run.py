@@ -184,15 +184,19 @@ class Torture:
                 return
 
     async def _take_back(self, number: str) -> None:
-        """Adyen says of all that it has done so far that it failed after all."""
+        """Adyen says that what it has given back of an order, or else taken, failed after all.
+
+        Not both: a capture that fails once its money went elsewhere is a loss, which only a person can settle.
+        """
         order = await self._get(f"/v1/orders/{number}") or {"payments": []}
-        attempts = [a for p in order["payments"] for a in p["attempts"] if a["gateway"] == "adyen-demo"]
-        for attempt in attempts:
-            rows = (await self._sandbox("GET", f"/_ledger?merchant_ref={attempt['merchant_ref']}")).json()["operations"]
-            done = [row for row in rows if row["operation"] in {"refund", "capture"} and row["status"] == "succeeded"]
-            for psp in dict.fromkeys([row["operation_id"] for row in reversed(done)] + [attempt["reference"]]):
-                failed = await self._sandbox("POST", f"/adyen/adyen-demo/_fail/{psp}")
-                self.report.taken_back += failed.status_code == 200
+        refs = [a["merchant_ref"] for p in order["payments"] for a in p["attempts"] if a["gateway"] == "adyen-demo"]
+        ledgers = [(await self._sandbox("GET", f"/_ledger?merchant_ref={ref}")).json()["operations"] for ref in refs]
+        done = [row for rows in ledgers for row in rows if row["status"] == "succeeded"]
+        given_back = [row["operation_id"] for row in done if row["operation"] == "refund"]
+        taken = [row["operation_id"] for row in done if row["operation"] == "capture"]
+        for psp in given_back or taken:
+            failed = await self._sandbox("POST", f"/adyen/adyen-demo/_fail/{psp}")
+            self.report.taken_back += failed.status_code == 200
 
     async def _command(self, path: str, body: dict[str, Any], key: str | None = None) -> None:
         await self._stubbornly(path, body, key or uuid4().hex, wait=3)

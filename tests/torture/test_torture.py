@@ -46,7 +46,7 @@ def test_a_seed_means_the_same_lives_and_blows() -> None:
 
 
 def an_attempt(ref: str, **changes: object) -> dict[str, object]:
-    sums = {"amount": 100, "authorized": 100, "captured": 100, "voided": 0, "refunded": 0}
+    sums = {"amount": 100, "authorized": 100, "captured": 100, "voided": 0, "refunded": 0, "credited": 0}
     names = {"number": "N", "order_status": "placed", "total": 100, "payment_id": UUID(int=1), "status": "captured"}
     return {**sums, **names, "merchant_ref": ref, "outcome": "succeeded", "account": "a", **changes}
 

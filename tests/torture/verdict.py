@@ -9,7 +9,9 @@ import httpx
 
 ATTEMPTS = """
     SELECT o.number, o.status AS order_status, o.total, y.id AS payment_id, y.status, y.amount, y.authorized,
-           y.captured, y.voided, y.refunded, a.merchant_ref, a.outcome, a.account
+           y.captured, y.voided, y.refunded, a.merchant_ref, a.outcome, a.account,
+           (SELECT coalesce(sum(g.amount), 0)::bigint FROM refund_leg g
+             WHERE g.payment_id = y.id AND g.destination = 'store_credit' AND g.status = 'succeeded') AS credited
       FROM attempt a JOIN payment y ON y.id = a.payment_id JOIN orders o ON o.id = a.order_id
      WHERE a.account <> y.method
 """
@@ -79,12 +81,16 @@ def judge(attempts: list[dict[str, Any]], books: Books) -> list[str]:
         kept = books.by_ref[attempt["merchant_ref"]]
         orders[attempt["number"]] += kept.net + kept.held
     totals = {a["number"]: (a["total"], a["order_status"]) for a in attempts}
+    credited: dict[str, int] = defaultdict(int)
+    for tried in payments.values():
+        credited[tried[0]["number"]] += tried[0]["credited"]
     for number, sum_kept in orders.items():
         total, status = totals[number]
         if sum_kept > total:
             wrong.append(f"{number}: the PGs keep {sum_kept} of an order of {total}")
-        if status in ENDED and sum_kept:
-            wrong.append(f"{number} is {status} and the PGs keep {sum_kept}")
+        if status in ENDED and sum_kept != credited[number]:
+            given = f"; {credited[number]} was given as store credit" if credited[number] else ""
+            wrong.append(f"{number} is {status} and the PGs keep {sum_kept}{given}")
     return [line for line in wrong if line]
 
 
@@ -101,7 +107,10 @@ def _of_payment(tried: list[dict[str, Any]], books: Books) -> list[str]:
         wrong.append(f"{number}: {len(keeping)} attempts of one payment keep money: {[a['account'] for a in keeping]}")
     net = sum(books.by_ref[a["merchant_ref"]].net for a in tried)
     held = sum(books.by_ref[a["merchant_ref"]].held for a in tried)
-    ours = (first["captured"] - first["refunded"], first["authorized"] - first["captured"] - first["voided"])
+    ours = (
+        first["captured"] - first["refunded"] + first["credited"],
+        first["authorized"] - first["captured"] - first["voided"],
+    )
     if (net, held) != ours:
         wrong.append(
             f"{number}: the PGs keep {net} and hold {held}, we say {ours[0]} and {ours[1]} ({first['status']})"
