@@ -17,7 +17,7 @@ from domain.fulfillment import Pieces, pick
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.owing import absorb_goodwill, capturing, owed, refundable, spare
-from domain.payment import INTERNAL_METHODS, LOST_LEGS, Leg, Payment, Refund, RefundLine
+from domain.payment import INTERNAL_METHODS, LOST_LEGS, UNRESOLVED, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
 from domain.taking import Moment, Why, open_operation
@@ -144,7 +144,7 @@ def settle_refunds(order: Order, moment: Moment) -> Order:
         legs = [g for g in order.legs if g.refund_id == refund.id]
         if any(g.status is not LegStatus.SUCCEEDED and g.status not in LOST_LEGS for g in legs):
             continue
-        if refund.returnable < refund.amount and capturing(order):
+        if (refund.returnable < refund.amount and capturing(order)) or _in_question(order, legs):
             continue
         missing = refund.returnable - sum(g.amount for g in legs if g.status is LegStatus.SUCCEEDED)
         more = max(0, min(refund.amount - refund.returnable, spare(order) - missing))
@@ -156,6 +156,12 @@ def settle_refunds(order: Order, moment: Moment) -> Order:
         partly = replace(refund, status=move(refund.status, RefundStatus.PARTIALLY_EXECUTED, what="refund"))
         order = _plan_again(order.put(partly), partly, missing, moment)
     return order
+
+
+def _in_question(order: Order, legs: Sequence[Leg]) -> bool:
+    """A leg has failed, and whether its payment's money was taken at all is being asked: giving it may be a gift."""
+    failed = {leg.payment_id for leg in legs if leg.status in LOST_LEGS}
+    return any(o.payment_id in failed and o.subject_id and o.outcome in UNRESOLVED for o in order.operations)
 
 
 def _plan_again(order: Order, refund: Refund, missing: int, moment: Moment) -> Order:

@@ -354,3 +354,28 @@ def test_a_question_alone_does_not_open_a_complete_order_again() -> None:
         desk.delivers(number)
     doubted(desk, done(desk, AUTHORIZE))
     assert desk.order.status is OrderStatus.COMPLETED
+
+
+def test_a_refund_that_the_pg_refuses_because_the_capture_has_failed_is_not_given_as_credit() -> None:
+    desk = placed()
+    desk.decide(lambda m: cancel(desk.order, (), None, m, reason="no", command_id=uuid4()))
+    [back] = desk.due(REFUND)
+    question = doubted(desk, done(desk, AUTHORIZE))
+    desk.answer(back, declined())
+    assert (desk.store_credit, desk.due()) == (0, [desk.order.operation(question.id)])
+    desk.answer(question, GONE)
+    assert (desk.store_credit, desk.order.captured, desk.order.refunded) == (0, 0, 0)
+    assert [o.kind for o in desk.due()] == [OperationKind.VOID], "what is held again is let go"
+    desk.succeed()
+    assert (desk.order.status, desk.order.balance) == (OrderStatus.CANCELED, BalanceState.SETTLED)
+    assert not desk.order.requires_review
+
+
+def test_a_refused_refund_is_given_as_credit_once_the_money_is_known_to_be_there() -> None:
+    desk = placed()
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000), m, command_id=uuid4()))
+    [back] = desk.due(REFUND)
+    question = doubted(desk, done(desk, AUTHORIZE))
+    desk.answer(back, declined())
+    desk.answer(question, replace(GONE, amounts=Amounts(62700, 62700, 0, 0)))
+    assert (desk.store_credit, desk.order.refunds[0].status) == (1000, RefundStatus.SUCCEEDED)
