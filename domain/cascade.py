@@ -9,6 +9,7 @@ from dataclasses import replace
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.orphan import stranded
+from domain.owing import spare
 from domain.payment import HELD_TENDERS, UNRESOLVED, Operation, Payment
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
@@ -150,12 +151,12 @@ def _balance(order: Order, net: int) -> BalanceState:
 
 def _requires_review(order: Order) -> bool:
     """A person must look: money is stuck where nothing that OPMS does by itself can move it."""
-    incomplete = any(r.status is RefundStatus.PARTIALLY_EXECUTED for r in order.refunds)
+    being_given = any(r.status is RefundStatus.EXECUTING for r in order.refunds)
     return (
         any(p.status in {TenderStatus.MANUAL_REVIEW, TenderStatus.CONFLICTED} for p in order.payments)
         or any(_has_nowhere_to_go(order, p) for p in order.payments)
         or any(order.payment(a.payment_id).lacks_account for a in stranded(order))
-        or (incomplete and order.balance is BalanceState.CREDIT)
+        or (spare(order) > 0 and not being_given)
         or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED or o.reversed_amount)
         or any(o.contradicted for o in order.operations)
         or any(o.outcome is Outcome.INITIATED and o.tries >= STUCK_AFTER_TRIES for o in order.operations)

@@ -65,8 +65,11 @@ def _settled(order: Order, operation: Operation, judgement: Judgement) -> Order:
         after = reverse(order, operation, operation.amount)
         if not after.operation(operation.id).contradicted:
             return after
+    advice = "settle the difference with the PG, then decide the same"
+    if not operation.contradicted and judgement.verdict != "declined":
+        advice = "only that the PG has taken it back could still be decided: declined"
     raise NotInDoubt(
-        f"the operation has ended: {operation.outcome}; settle the difference with the PG, then decide the same",
+        f"the operation has ended: {operation.outcome}; {advice}",
         figures={"outcome": operation.outcome.value, "reversed_amount": operation.reversed_amount},
     )
 

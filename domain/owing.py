@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from domain.gateway import OperationKind
 from domain.order import Order
-from domain.payment import LIVE_REQUESTS, UNRESOLVED
+from domain.payment import LIVE_REQUESTS, LOST_LEGS, UNRESOLVED, Payment, PaymentRequest, Refund
+from domain.states import RefundStatus
 
 
 def owed(order: Order) -> int:
@@ -18,18 +19,42 @@ def owed(order: Order) -> int:
 
 def refundable(order: Order) -> int:
     """What could still be given back in money now, over all payments."""
-    return sum(p.refundable for p in order.payments)
+    return sum(p.refundable for p in settled_payments(order))
+
+
+def settled_payments(order: Order) -> list[Payment]:
+    """Those that a refund may draw on: what is there of a later request that is still being paid stays with it."""
+    unpaid = {r.id for r in _being_paid(order)}
+    return [p for p in order.payments if p.request_id not in unpaid]
 
 
 def awaited(order: Order) -> int:
-    """What of the cost is asked for by a later request and not taken yet: nobody may count on it."""
-    live = [r for r in order.requests if r.status in LIVE_REQUESTS and r.purpose != "checkout"]
-    return sum(r.amount - sum(p.refundable for p in order.tenders(r)) for r in live)
+    """What of the cost is asked for by a later request that is not paid yet: nobody may count on it."""
+    return sum(r.amount for r in _being_paid(order))
+
+
+def _being_paid(order: Order) -> list[PaymentRequest]:
+    return [r for r in order.requests if r.status in LIVE_REQUESTS and r.purpose != "checkout"]
+
+
+def surplus(order: Order) -> int:
+    """What was taken and is not owed. Negative: so much is still to be taken."""
+    return refundable(order) - (owed(order) - awaited(order))
+
+
+def promised(order: Order) -> int:
+    """What refunds are still to give whose legs have failed and are not planned anew: only for want of an answer."""
+    return sum(r.returnable - given(order, r) for r in order.refunds if r.status is RefundStatus.EXECUTING)
+
+
+def given(order: Order, refund: Refund) -> int:
+    """What a refund gives back by legs that have not failed."""
+    return sum(g.amount for g in order.legs if g.refund_id == refund.id and g.status not in LOST_LEGS)
 
 
 def spare(order: Order) -> int:
-    """What was taken and is not owed: what a refund may give back. Negative: so much is still to be taken."""
-    return refundable(order) - (owed(order) - awaited(order))
+    """What a new refund may give back: taken, not owed, and promised to none before it."""
+    return surplus(order) - promised(order)
 
 
 def capturing(order: Order) -> int:
@@ -39,7 +64,7 @@ def capturing(order: Order) -> int:
 
 def to_capture(order: Order) -> int:
     """What is still to be captured; never more than is owed, however much is authorized."""
-    return max(0, -spare(order) - capturing(order))
+    return max(0, -surplus(order) - capturing(order))
 
 
 def absorb_goodwill(order: Order) -> Order:

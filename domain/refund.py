@@ -16,7 +16,7 @@ from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, Noth
 from domain.fulfillment import Pieces, pick
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
-from domain.owing import absorb_goodwill, capturing, owed, refundable, spare
+from domain.owing import absorb_goodwill, capturing, given, owed, refundable, settled_payments, spare, surplus
 from domain.payment import INTERNAL_METHODS, LOST_LEGS, UNRESOLVED, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
@@ -136,32 +136,39 @@ def _reserve(
 def settle_refunds(order: Order, moment: Moment) -> Order:
     """Close refunds whose legs have all ended; plan failed legs again over the payments that have not failed.
 
-    A refund that was granted while money was still being captured gives back what of that turns out to be too much.
+    A refund gives back what there is too much of by then: more, where money was still being captured when it was
+    granted; less, where what it was to give has turned out not to be there.
     """
     for refund in order.refunds:
-        if refund.status is not RefundStatus.EXECUTING:
-            continue
-        legs = [g for g in order.legs if g.refund_id == refund.id]
-        if any(g.status is not LegStatus.SUCCEEDED and g.status not in LOST_LEGS for g in legs):
-            continue
-        if (refund.returnable < refund.amount and capturing(order)) or _in_question(order, legs):
-            continue
-        missing = refund.returnable - sum(g.amount for g in legs if g.status is LegStatus.SUCCEEDED)
-        more = max(0, min(refund.amount - refund.returnable, spare(order) - missing))
-        refund = replace(refund, returnable=refund.returnable + more)  # noqa: PLW2901 - its plan has grown
-        missing += more
-        if not missing:
-            order = order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
-            continue
-        partly = replace(refund, status=move(refund.status, RefundStatus.PARTIALLY_EXECUTED, what="refund"))
-        order = _plan_again(order.put(partly), partly, missing, moment)
+        if refund.status is RefundStatus.EXECUTING:
+            order = _settle_refund(order, refund, moment)
     return order
 
 
+def _settle_refund(order: Order, refund: Refund, moment: Moment) -> Order:
+    legs = [g for g in order.legs if g.refund_id == refund.id]
+    if any(g.status is not LegStatus.SUCCEEDED and g.status not in LOST_LEGS for g in legs):
+        return order
+    if (refund.returnable < refund.amount and capturing(order)) or _in_question(order, legs):
+        return order
+    done = given(order, refund)
+    missing = max(0, min(refund.amount - done, surplus(order)))
+    refund = replace(refund, returnable=done + missing)
+    if not missing:
+        return order.put(replace(refund, status=move(refund.status, RefundStatus.SUCCEEDED, what="refund")))
+    partly = replace(refund, status=move(refund.status, RefundStatus.PARTIALLY_EXECUTED, what="refund"))
+    return _plan_again(order.put(partly), partly, missing, moment)
+
+
 def _in_question(order: Order, legs: Sequence[Leg]) -> bool:
-    """A leg has failed, and whether its payment's money was taken at all is being asked: giving it may be a gift."""
+    """A leg has failed, and whether its payment's money was taken at all is not known: to give it may be a gift.
+
+    It is being asked, or no answer could tell and a person has to decide.
+    """
     failed = {leg.payment_id for leg in legs if leg.status in LOST_LEGS}
-    return any(o.payment_id in failed and o.subject_id and o.outcome in UNRESOLVED for o in order.operations)
+    mine = [o for o in order.operations if o.payment_id in failed]
+    asked = any(o.subject_id and o.outcome in UNRESOLVED for o in mine)
+    return asked or any(o.contradicted and o.kind is not OperationKind.REFUND for o in mine)
 
 
 def _plan_again(order: Order, refund: Refund, missing: int, moment: Moment) -> Order:
@@ -182,7 +189,7 @@ def _plan_again(order: Order, refund: Refund, missing: int, moment: Moment) -> O
 def _as_credit(order: Order, payments: Set[UUID], amount: int) -> list[tuple[Payment, int]]:
     """Money that PGs do not give back, the last taken first; nothing for a customer whom nobody knows."""
     shares: list[tuple[Payment, int]] = []
-    for payment in sorted(order.payments, key=lambda p: -p.position) if order.customer_id else ():
+    for payment in sorted(settled_payments(order), key=lambda p: -p.position) if order.customer_id else ():
         share = min(amount, payment.refundable) if payment.id in payments else 0
         if share:
             shares.append((payment, share))
@@ -210,7 +217,7 @@ def by_policy(order: Order, refund: Refund, amount: int, moment: Moment) -> list
     failed = _too_late(order, moment) | {
         g.payment_id for g in order.legs if g.refund_id == refund.id and g.status in LOST_LEGS
     }
-    payments = [p for p in order.payments if p.refundable > 0 and p.id not in failed]
+    payments = [p for p in settled_payments(order) if p.refundable > 0 and p.id not in failed]
     if refund.policy == "proportional":
         amount = min(amount, sum(p.refundable for p in payments))
         shares = allocate(amount, [p.refundable for p in payments]) if payments else ()
@@ -252,6 +259,11 @@ def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int, moment: Momen
                 f"payment {payment.id} could be given back until {refund_until(order, payment):%Y-%m-%d}",
                 figures={"payment_id": str(payment.id)},
             )
+        if payment not in settled_payments(order):
+            raise AmountExceeded(
+                f"payment {payment.id} is of a request that is still being paid, and goes back if that ends unpaid",
+                figures={"payment_id": str(payment.id), "refundable": 0, "requested": share},
+            )
         if share > payment.refundable:
             raise AmountExceeded(
                 f"payment {payment.id} has {payment.refundable} left to refund, asked for {share}",
@@ -263,7 +275,7 @@ def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int, moment: Momen
 def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) -> tuple[Order, list[RefundLine]]:
     """Credit what is named, each within its ceiling, and the lines that say so."""
     lines: list[RefundLine] = []
-    surplus = max(0, spare(order))
+    free = max(0, spare(order))
     for pieces in asked.items:
         order, item, amount = credit(order, pieces, moment)
         lines.append(
@@ -276,21 +288,21 @@ def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) 
                 order = order.put(replace(section, shipping_credited=section.shipping_fee))
                 lines.append(RefundLine(moment.new_id(), order.id, refund_id, left, section_id=section.id))
     if asked.amount is not None:
-        order = _goodwill(order, asked.amount, surplus)
+        order = _goodwill(order, asked.amount, free)
         lines.append(RefundLine(moment.new_id(), order.id, refund_id, asked.amount))
     return order, lines
 
 
-def _goodwill(order: Order, amount: int, surplus: int) -> Order:
+def _goodwill(order: Order, amount: int, free: int) -> Order:
     """An amount without a line: first what was taken and is not owed, which costs the store nothing; then goodwill."""
     if amount < 1:
         raise Invalid("an amount to refund is at least 1", flaws=[Flaw("/amount", "too_small", "at least 1")])
-    left = min(refundable(order), owed(order) + surplus)
+    left = min(refundable(order), owed(order) + free)
     if amount > left:
         raise AmountExceeded(
             f"asked to refund {amount}, at most {left} is left", figures={"requested": amount, "refundable": left}
         )
-    return replace(order, goodwill=order.goodwill + max(0, amount - surplus))
+    return replace(order, goodwill=order.goodwill + max(0, amount - free))
 
 
 def credit(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item, int]:

@@ -231,7 +231,8 @@ def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order
     paid = sum(p.held - p.refunded - p.refund_pending for p in held)
     order, request = _note_paid(order, request, paid)
     if request.status is RequestStatus.PAID:
-        order = allocate_request(order, request, _waiting(order, request), held, moment.new_id)
+        there = [payment for payment in held if payment.held]
+        order = allocate_request(order, request, _waiting(order, request), there, moment.new_id)
     for payment in whole_parts(request, held) if order.capture == "automatic" else ():
         amount = capturable(order, payment)
         if amount and not _refused(order, payment, OperationKind.CAPTURE):

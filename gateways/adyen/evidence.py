@@ -174,7 +174,8 @@ def _amounts(call: Call, events: Sequence[StatedEvent]) -> Amounts | None:
 
 def _failed(events: Iterable[StatedEvent]) -> int:
     """Captures that came with the authorization and have failed after all."""
-    return sum({e.operation_ref: e.amount or 0 for e in events if e.kind == "CAPTURE_FAILED"}.values())
+    failed = [e for e in events if e.kind == "CAPTURE_FAILED" and e.operation_mark is None]  # Ours have a mark.
+    return sum({e.operation_ref: e.amount or 0 for e in failed}.values())
 
 
 def _sum(events: Sequence[StatedEvent], kind: OperationKind) -> int:

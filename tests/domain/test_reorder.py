@@ -17,7 +17,7 @@ from domain.errors import (
 from domain.fulfillment import Pieces, deliver, release
 from domain.gateway import OperationKind
 from domain.paying import pay
-from domain.refund import AskedRefund, grant
+from domain.refund import AskedLeg, AskedRefund, grant
 from domain.reorder import AWAITING_RETURN, AskedReorder, Wanted, again, reorder
 from domain.states import (
     BalanceState,
@@ -227,3 +227,21 @@ def test_buying_again_is_a_checkout_at_todays_prices() -> None:
     for wrong in (Wanted(desk.item("MUG").id, 1, "NO"), Wanted(desk.item("MUG").id, 0)):
         with pytest.raises(Invalid):
             again(desk.order, (wrong,), CATALOG)
+
+
+def test_a_refund_does_not_draw_on_a_difference_that_is_still_being_paid() -> None:
+    desk = Desk(a_checkout(mode="accumulate"))
+    desk.succeed()
+    for n in (1, 2):
+        desk.ships(n)
+        desk.delivers(n)
+    sends(desk, "exchange", Wanted(desk.item("MUG").id, 1, "TEE"))
+    pays(desk, 2000)
+    desk.succeed()
+    part = desk.payment(1).id
+    with pytest.raises(AmountExceeded, match="still being paid"):
+        refunds(desk, AskedRefund(amount=100, policy="manual", legs=(AskedLeg(part, 100),)))
+    refunds(desk, AskedRefund((Pieces(desk.item("TEE").id, 2),)))
+    desk.succeed()
+    assert (desk.payment(0).refunded, desk.payment(1).refunded) == (39800, 0)
+    assert desk.order.requests[1].paid == 2000

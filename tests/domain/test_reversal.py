@@ -31,6 +31,12 @@ def placed(*legs: AskedPayment, capture: str = "automatic") -> Desk:
     return desk
 
 
+def captured(desk: Desk, amount: int | None = None) -> None:
+    """So much of what is held is taken; no amount: all of it."""
+    desk.decide(lambda m: capture(desk.order, amount, m))
+    desk.succeed()
+
+
 def refunded(desk: Desk, asked: AskedRefund) -> Operation:
     desk.decide(lambda m: grant(desk.order, asked, m, command_id=uuid4()))
     operation = desk.due(REFUND)[0]
@@ -127,24 +133,21 @@ def test_what_was_given_back_without_a_refund_and_bounces_is_for_a_person() -> N
 
 def test_a_capture_that_fails_after_all_leaves_the_hold_and_a_person_captures_again() -> None:
     desk = placed(capture="manual")
-    desk.decide(lambda m: capture(desk.order, None, m))
-    desk.succeed()
+    captured(desk)
     desk.answer(doubted(desk, done(desk, CAPTURE)), declined())
     payment = desk.payment(0)
     assert (payment.status, payment.captured, payment.capturable) == (TenderStatus.AUTHORIZED, 0, 62700)
     assert (desk.order.payment_status, desk.order.balance) == (PaidStatus.AUTHORIZED, BalanceState.DUE)
     assert desk.order.requires_review
     assert not desk.due()
-    desk.decide(lambda m: capture(desk.order, None, m))
-    desk.succeed()
+    captured(desk)
     assert (desk.order.captured, desk.order.requires_review) == (62700, False)
 
 
 def test_of_two_captures_the_one_that_fails_is_taken_off() -> None:
     desk = placed(capture="manual")
-    for amount in (40000, 22700):
-        desk.decide(lambda m, amount=amount: capture(desk.order, amount, m))  # type: ignore[misc]
-        desk.succeed()
+    captured(desk, 40000)
+    captured(desk, 22700)
     desk.answer(doubted(desk, done(desk, CAPTURE)), declined())
     assert (desk.payment(0).status, desk.payment(0).captured) == (TenderStatus.PARTIALLY_CAPTURED, 22700)
     assert sum(a.captured for a in desk.order.allocations) == 22700
@@ -162,8 +165,7 @@ def test_a_hold_whose_capture_was_taken_back_is_not_captured_again_by_itself() -
     desk = Desk(a_checkout(capture="manual"))
     until = desk.now + timedelta(days=7)
     desk.answer(desk.due()[0], replace(OK, authorized_until=until))
-    desk.decide(lambda m: capture(desk.order, None, m))
-    desk.succeed()
+    captured(desk)
     desk.answer(doubted(desk, done(desk, CAPTURE)), declined())
     assert lapses_at(desk.order) is None
 
@@ -379,3 +381,57 @@ def test_a_refused_refund_is_given_as_credit_once_the_money_is_known_to_be_there
     desk.answer(back, declined())
     desk.answer(question, replace(GONE, amounts=Amounts(62700, 62700, 0, 0)))
     assert (desk.store_credit, desk.order.refunds[0].status) == (1000, RefundStatus.SUCCEEDED)
+
+
+@pytest.mark.parametrize(("verdict", "credit"), [("succeeded", 1000), ("declined", 0)])
+def test_a_refused_refund_waits_for_a_person_while_nobody_knows_whether_its_money_is_there(
+    verdict: Verdict, credit: int
+) -> None:
+    desk = placed()
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000), m, command_id=uuid4()))
+    [back] = desk.due(REFUND)
+    charge = done(desk, AUTHORIZE)
+    question = doubted(desk, charge)
+    desk.answer(back, declined())
+    desk.answer(question, declined())
+    assert (desk.store_credit, desk.order.requires_review) == (0, True)
+    judged(desk, charge, verdict)
+    assert desk.store_credit == credit
+
+
+def test_what_a_waiting_refund_is_to_give_is_not_given_to_another() -> None:
+    desk = placed()
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000), m, command_id=uuid4()))
+    [back] = desk.due(REFUND)
+    question = doubted(desk, done(desk, AUTHORIZE))
+    desk.answer(back, declined())
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=400), m, command_id=uuid4()))
+    desk.succeed(REFUND)
+    assert (desk.order.refunded, desk.order.credited) == (400, 1400), "goodwill on top of what is owed already"
+    desk.answer(question, replace(GONE, amounts=Amounts(62700, 62700, 0, 0)))
+    assert (desk.store_credit, desk.order.balance) == (1000, BalanceState.SETTLED)
+
+
+def test_a_waiting_refund_gives_nothing_of_a_payment_that_is_owed_once_another_is_gone() -> None:
+    desk = placed(AskedPayment("card", 30000, "tok"), AskedPayment("card", 32700, "tok"))
+    asked = AskedRefund(amount=1000, policy="manual", legs=(AskedLeg(desk.payment(0).id, 1000),))
+    desk.decide(lambda m: grant(desk.order, asked, m, command_id=uuid4()))
+    [back] = desk.due(REFUND)
+    question = doubted(desk, done(desk, OperationKind.CAPTURE))
+    desk.answer(back, declined())
+    desk.answer(question, declined())
+    assert (desk.order.captured, desk.order.refunded, desk.store_credit) == (32700, 0, 0)
+    assert (desk.order.refunds[0].status, desk.order.requires_review) == (RefundStatus.SUCCEEDED, True)
+    assert desk.order.credited == 1000, "so much less is still to be taken"
+
+
+def test_money_that_is_there_again_after_it_was_credited_is_for_a_person_to_give_back() -> None:
+    desk = placed()
+    charge = done(desk, AUTHORIZE)
+    desk.answer(doubted(desk, charge), GONE)
+    desk.decide(lambda m: grant(desk.order, AskedRefund(shipping=True), m, command_id=uuid4()))
+    assert (desk.order.refunds[0].status, desk.order.refunds[0].returnable) == (RefundStatus.SUCCEEDED, 0)
+    desk.answer(doubted(desk, charge), replace(GONE, amounts=Amounts(62700, 62700, 0, 0)))
+    assert (desk.order.balance, desk.order.requires_review) == (BalanceState.CREDIT, True)
+    refunded(desk, AskedRefund(amount=8000))
+    assert (desk.order.refunded, desk.order.credited, desk.order.requires_review) == (8000, 8000, False)

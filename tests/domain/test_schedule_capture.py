@@ -157,6 +157,10 @@ def test_a_deposit_that_the_bank_takes_back_is_asked_for_again_and_captured_by_n
     pays(desk, 30_000)
     desk.succeed()
     assert (desk.order.requests[0].paid, desk.order.captured) == (30_000, 30_000)
+    pays(desk, 32_700)
+    desk.succeed()
+    assert (desk.order.status, desk.order.captured) == (OrderStatus.PLACED, 62_700)
+    assert sum(a.amount for a in desk.order.allocations) == 62_700, "what is not there covers nothing"
 
 
 def test_a_card_whose_charge_was_taken_back_is_not_charged_again_with_the_next_part() -> None:

@@ -57,7 +57,8 @@ def test_a_failure_after_a_success_wins_in_any_order(kind: OperationKind, failur
 
 def test_a_capture_that_came_with_the_authorization_and_failed_after_all_is_in_the_sums() -> None:
     failed = an_event("CAPTURE_FAILED", Outcome.DECLINED, amount=GRANTED.amount, operation_mark=None)
-    answer = resolve(about(OperationKind.AUTHORIZE, capture_now=True), [failed, GRANTED, failed])
+    again = an_event("CAPTURE_FAILED", Outcome.DECLINED, amount=GRANTED.amount, operation_ref="A-LATER-CAPTURE")
+    answer = resolve(about(OperationKind.AUTHORIZE, capture_now=True), [failed, GRANTED, failed, again])
     assert answer.amounts is not None
     assert (answer.outcome, answer.amounts.authorized, answer.amounts.captured) == (
         Outcome.SUCCEEDED,
