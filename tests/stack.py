@@ -46,7 +46,7 @@ from wiring.workers import build_workers
 STORE = "demo"
 ACCOUNTS = ("sandbox-a", "sandbox-b")
 HOME = Destination("Kim Minji", "12 Teheran-ro", "Seoul", "06236", "KR")
-PATIENCE = 20.0
+PATIENCE = 60.0
 T = TypeVar("T")
 
 

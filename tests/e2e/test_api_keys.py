@@ -91,7 +91,7 @@ def test_a_revoked_key_dies_within_seconds(shop: Shop) -> None:
     with shop.client(key) as http:
         assert http.get("/v1/orders").status_code == 200
         shop.sql("UPDATE api_key SET revoked_at = now() WHERE label = 'test' AND scopes = $1", ["orders:read"])
-        until("the key is dead", lambda: http.get("/v1/orders").status_code == 401, within=10)
+        until("the key is dead", lambda: http.get("/v1/orders").status_code == 401)
 
 
 def test_another_stores_order_is_not_there(shop: Shop, stranger: httpx.Client, order: dict[str, Any]) -> None:

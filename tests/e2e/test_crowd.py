@@ -6,6 +6,9 @@ from uuid import uuid4
 
 from tests.e2e.shop import SEOUL, Shop, until
 
+LONG_SECONDS = 400.0
+"""A thousand orders on a slow machine; how many a second is a matter of `make bench`."""
+
 
 def test_a_thousand_checkouts_sixty_four_at_a_time(shop: Shop) -> None:
     def one(n: int) -> str:
@@ -18,9 +21,9 @@ def test_a_thousand_checkouts_sixty_four_at_a_time(shop: Shop) -> None:
         numbers = list(pool.map(one, range(1000)))
     assert len(set(numbers)) == 1000
     unpaid = "SELECT count(*) FROM orders WHERE number = ANY($1) AND payment_status <> 'paid'"
-    until("every order is paid", lambda: shop.sql(unpaid, numbers) == [(0,)], within=60)
+    until("every order is paid", lambda: shop.sql(unpaid, numbers) == [(0,)], within=LONG_SECONDS)
     sections = "SELECT count(*) FROM item i JOIN orders o ON o.id = i.order_id WHERE number = ANY($1) AND state = $2"
-    until("every section has begun", lambda: shop.sql(sections, numbers, "preparing") == [(2000,)], within=110)
+    until("every section has begun", lambda: shop.sql(sections, numbers, "preparing") == [(2000,)], within=LONG_SECONDS)
     attempts = "SELECT count(*), count(DISTINCT a.payment_id) FROM attempt a JOIN orders o ON o.id = a.order_id"
     assert shop.sql(f"{attempts} WHERE o.number = ANY($1) AND a.account <> 'points'", numbers) == [(1000, 1000)]
 

@@ -27,7 +27,7 @@ def place_stubbornly(shop: Shop, customer: str) -> str:
         number: str = answer.json()["number"]
         return number
 
-    return until("an order", attempt, within=60)
+    return until("an order", attempt)
 
 
 def all_paid_once(shop: Shop, numbers: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_every_process_is_killed_in_turn_while_orders_are_placed(shop: Shop) -> 
     with ThreadPoolExecutor(4) as pool:
         numbers = list(pool.map(one, range(40)))
     all_paid_once(shop, numbers)
-    until("everything serves again", shop.ready, within=30)
+    until("everything serves again", shop.ready)
 
 
 def test_everything_is_killed_at_once_and_the_next_up_goes_on(shop: Shop) -> None:
@@ -106,7 +106,6 @@ def test_reads_work_while_every_worker_is_down(shop: Shop) -> None:
     done = until(
         "the refund",
         lambda: (c := shop.http.get(command).json()["command"])["status"] == "applied" and c,
-        within=40,
     )
     assert shop.order(number)["totals"]["refunded"] == 700, done
 

@@ -21,8 +21,8 @@ import pytest
 from domain.gateway import Answer, Call, OperationKind, Outcome
 from gateways.gateway import Gateway
 
-READY_SECONDS = 15.0
-SETTLE_SECONDS = 8.0
+READY_SECONDS = 60.0
+SETTLE_SECONDS = 60.0
 KEY = "key-of-the-laws"
 OK = "tok_ok"
 ACCOUNT = "sandbox-b"
@@ -65,7 +65,7 @@ class SandboxServer:
     def kill(self) -> None:
         """As with ``kill -9``."""
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(timeout=5)
+        self.process.wait(timeout=30)
 
     def restart(self) -> None:
         """Start again on the same folder and port."""
@@ -74,7 +74,7 @@ class SandboxServer:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(timeout=5)
+        return self.process.wait(timeout=30)
 
     def close(self) -> None:
         """Stop if it runs, and release the client."""
@@ -93,7 +93,7 @@ class SandboxServer:
             except httpx.TransportError:
                 time.sleep(0.02)
         process.kill()
-        process.wait(timeout=5)
+        process.wait(timeout=30)
         raise RuntimeError("the sandbox PG did not become ready")
 
 
@@ -233,7 +233,7 @@ def a_payment(**changes: Any) -> dict[str, Any]:
     return {"merchant_ref": uuid4().hex, **fixed, **changes}
 
 
-def eventually(look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float = 8.0) -> Seen:
+def eventually(look: Callable[[], Seen], wanted: Callable[[Seen], bool], seconds: float = SETTLE_SECONDS) -> Seen:
     deadline = time.monotonic() + seconds
     while not wanted(seen := look()) and time.monotonic() < deadline:
         time.sleep(0.02)

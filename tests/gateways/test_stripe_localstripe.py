@@ -27,7 +27,7 @@ AUTHORIZE, CAPTURE, VOID, REFUND = (
     OperationKind.REFUND,
 )
 KEY = "sk_test_localstripe"
-READY_SECONDS = 15.0
+READY_SECONDS = 60.0
 LAUNCHER = (
     "from aiohttp import web; from localstripe.server import app, store; "
     "store.dump_to_disk = lambda: None; "  # else it leaves a file in the folder for temporary files
