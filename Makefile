@@ -19,7 +19,7 @@ RUNTIME := $(VENV)/.runtime-$(call hash,requirements.lock)
 DEV := $(VENV)/.dev-$(call hash,requirements.lock requirements-dev.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format demo torture audit bench lock reset clean
+.PHONY: help up test check format demo torture explore audit bench lock reset clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf '  make %-8s %s\n' "$$name" "$$what"; done
@@ -35,6 +35,9 @@ audit: $(RUNTIME) ## compare the database, the PGs' ledgers and Temporal of the 
 
 torture: $(DEV) ## random orders, faults, killed processes (TORTURE_ORDERS=10000 TORTURE_SEED=...), judged by the PGs' ledgers
 	TORTURE_ORDERS=$${TORTURE_ORDERS:-10000} $(BIN)/python -m pytest -q -s tests/torture -k nobody
+
+explore: $(DEV) ## random orders of the domain that no run has seen (ANY_ORDERS=5000); what fails is printed, made small
+	ANY_ORDERS=$${ANY_ORDERS:-5000} $(BIN)/python -m pytest -q --timeout 0 tests/domain/test_any_order.py tests/domain/test_any_schedule.py
 
 bench: $(RUNTIME) ## measure real orders beside empty workflows, on a stack of its own
 	@exec $(BIN)/python -m benchmarks

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 from typing_extensions import override
@@ -15,7 +14,7 @@ from domain.payment import LIVE_REQUESTS
 from domain.schedule import AskedPart, standing
 from domain.states import OrderStatus, RequestStatus
 from tests.domain.desk import START, Desk, a_checkout
-from tests.domain.test_any_order import AnyOrder
+from tests.domain.test_any_order import LIVES, AnyOrder
 
 TOTAL = 62_700
 
@@ -85,10 +84,4 @@ class AnyScheduledOrder(AnyOrder):
 
 
 TestAnyScheduledOrder = AnyScheduledOrder.TestCase
-TestAnyScheduledOrder.settings = settings(
-    max_examples=300,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestAnyScheduledOrder.settings = LIVES
