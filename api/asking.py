@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from fastapi import Request
@@ -35,15 +35,28 @@ PATIENCE = timedelta(seconds=1.5)
 """How long a command waits at the door for earlier ones of its order that are accepted and not yet decided."""
 LOOK_SECONDS = 0.03
 
-COMMAND_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"model": CommandAnswer, "description": "Final within the time of `Prefer: wait=N`."},
-    202: {
-        "model": CommandAnswer,
-        "description": "Accepted for good; `Location` tells what becomes of it.",
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "The command."}},
+
+class Answering(TypedDict):
+    """What a route tells FastAPI of its answers, as keywords of its decorator."""
+
+    status_code: int
+    response_model: None
+    responses: dict[int | str, dict[str, Any]]
+
+
+COMMAND: Answering = {
+    "status_code": 202,
+    "response_model": None,
+    "responses": {
+        200: {"model": CommandAnswer, "description": "Final within the time of `Prefer: wait=N`."},
+        202: {
+            "model": CommandAnswer,
+            "description": "Accepted for good; `Location` tells what becomes of it.",
+            "headers": {"Location": {"schema": {"type": "string"}, "description": "The command."}},
+        },
     },
 }
-"""What OpenAPI says of every command."""
+"""How every command answers: ``@router.post(path, summary=..., **COMMAND)``."""
 
 
 @dataclass(frozen=True, slots=True)

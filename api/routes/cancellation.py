@@ -5,20 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api.asking import COMMAND_ANSWERS, Door, ask
+from api.asking import COMMAND, Door, ask
 from api.auth import Caller, require
 from api.schemas.cancellation import CancelIn
 
 router = APIRouter(tags=["orders"])
 
 
-@router.post(
-    "/orders/{number}/cancellations",
-    summary="Cancel pieces, a section or the order",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
-)
+@router.post("/orders/{number}/cancellations", summary="Cancel pieces, a section or the order", **COMMAND)
 async def cancel(
     request: Request, number: str, body: CancelIn, caller: Annotated[Caller, Depends(require("orders:write"))]
 ) -> Response:

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from api.asking import COMMAND_ANSWERS, Door, ask
+from api.asking import COMMAND, Door, ask
 from api.auth import Caller, require
 from api.schemas.doubt import DecisionIn
 from contracts.command import Doubt, Recheck
@@ -16,13 +16,7 @@ router = APIRouter(prefix="/orders/{number}", tags=["payments"])
 MerchantRef = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{6,40}$")]
 
 
-@router.post(
-    "/operations/{operation_id}/decisions",
-    summary="Decide an operation in doubt",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
-)
+@router.post("/operations/{operation_id}/decisions", summary="Decide an operation in doubt", **COMMAND)
 async def decide(
     request: Request,
     number: str,
@@ -36,13 +30,7 @@ async def decide(
     )
 
 
-@router.post(
-    "/attempts/{merchant_ref}/rechecks",
-    summary="Ask a PG again about a closed attempt",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
-)
+@router.post("/attempts/{merchant_ref}/rechecks", summary="Ask a PG again about a closed attempt", **COMMAND)
 async def recheck(
     request: Request,
     number: str,
@@ -54,11 +42,7 @@ async def recheck(
 
 
 @router.post(
-    "/operations/{operation_id}/rechecks",
-    summary="Ask a PG again about an operation that had succeeded",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
+    "/operations/{operation_id}/rechecks", summary="Ask a PG again about an operation that had succeeded", **COMMAND
 )
 async def doubt(
     request: Request,

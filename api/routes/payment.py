@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.asking import COMMAND_ANSWERS, Door, accept, ask, links_of
+from api.asking import COMMAND, Door, accept, ask, links_of
 from api.auth import Caller, require
 from api.numbering import named
 from api.once import once
@@ -97,11 +97,7 @@ async def get_request(
 
 
 @router.post(
-    "/orders/{number}/payments/{payment_id}/completions",
-    summary="The customer is back from the PG's page",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
+    "/orders/{number}/payments/{payment_id}/completions", summary="The customer is back from the PG's page", **COMMAND
 )
 async def complete(
     request: Request,
@@ -117,9 +113,7 @@ async def complete(
 @router.post(
     "/orders/{number}/payments/{payment_id}/refund-accounts",
     summary="Name the bank account that a deposit goes back to",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
+    **COMMAND,
 )
 async def name_account(
     request: Request,
@@ -134,13 +128,7 @@ async def name_account(
     )
 
 
-@router.post(
-    "/orders/{number}/captures",
-    summary="Capture what is authorized",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
-)
+@router.post("/orders/{number}/captures", summary="Capture what is authorized", **COMMAND)
 async def capture(
     request: Request,
     number: str,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from api.asking import COMMAND_ANSWERS, Door, ask, load
+from api.asking import COMMAND, Door, ask, load
 from api.auth import Caller, require
 from api.numbering import named
 from api.once import once
@@ -33,7 +33,7 @@ async def preview(request: Request, number: str, body: RefundPreviewIn, caller: 
     return await once(request, caller, route="refund.preview", required=False, number=None, run=run)
 
 
-@router.post("", summary="Give money back", status_code=202, response_model=None, responses=COMMAND_ANSWERS)
+@router.post("", summary="Give money back", **COMMAND)
 async def refund(request: Request, number: str, body: RefundIn, caller: Refunder) -> Response:
     """For pieces of items, for shipping, or as an amount. Reserved before any PG is called."""
     return await ask(Door(request, caller, number), lambda _: body.to_command(), route="refund")

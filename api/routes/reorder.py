@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api.asking import COMMAND_ANSWERS, Door, ask
+from api.asking import COMMAND, Door, ask
 from api.auth import Caller, require
 from api.numbering import fresh_number
 from api.schemas.reorder import ReorderIn
@@ -13,13 +13,7 @@ from api.schemas.reorder import ReorderIn
 router = APIRouter(tags=["reorders"])
 
 
-@router.post(
-    "/orders/{number}/reorders",
-    summary="Exchange, reship or buy again",
-    status_code=202,
-    response_model=None,
-    responses=COMMAND_ANSWERS,
-)
+@router.post("/orders/{number}/reorders", summary="Exchange, reship or buy again", **COMMAND)
 async def reorder(
     request: Request, number: str, body: ReorderIn, caller: Annotated[Caller, Depends(require("orders:write"))]
 ) -> Response:

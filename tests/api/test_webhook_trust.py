@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +19,7 @@ from activities.webhook import HINT_AFTER, WebhookActivities
 from api.app import create_app
 from cli.database import migrate
 from cli.seed import seed
-from commands.webhook import UNSIGNED_EVERY
+from commands.webhook import DENIED_EVERY, UNSIGNED_EVERY
 from contracts.webhook import doubt_of
 from gateways.adyen.adapter import AdyenGateway
 from gateways.adyen.webhook import signature
@@ -97,7 +97,7 @@ async def http(database: Database, temporal: EmbeddedTemporal) -> AsyncIterator[
 
 
 async def an_operation(
-    database: Database, account: str, kind: str, outcome: str, attempt: str = "succeeded"
+    database: Database, account: str, kind: str, outcome: str, attempt: str = "succeeded", *, capture_now: bool = False
 ) -> Charged:
     """An order of the demo store with one payment, one attempt and one operation that has this outcome."""
     attempt_id, merchant_ref, operation_ref = uuid4(), uuid4().hex, f"re_{uuid4().hex}"
@@ -113,7 +113,7 @@ async def an_operation(
             merchant_ref=merchant_ref,
             created_at=now,
         )
-        flags = dict.fromkeys(("capture_now", "abandoning", "contradicted", "orphan"), False)
+        flags = {"capture_now": capture_now, "abandoning": False, "contradicted": False, "orphan": False}
         await insert(
             connection,
             "operation",
@@ -124,6 +124,22 @@ async def an_operation(
             operation_ref=operation_ref,
         )
     return Charged(order_id, number, attempt_id, merchant_ref, operation_ref)
+
+
+async def another(database: Database, of: Charged, **changes: Any) -> None:
+    """A second operation of the same attempt: a copy of the first but for these columns."""
+    copy = """
+        INSERT INTO operation SELECT (jsonb_populate_record(o, CAST(:changes AS jsonb))).*
+          FROM operation o WHERE order_id = :id AND NOT orphan
+    """
+    own = {"id": str(uuid4()), "key": f"{uuid4().hex}-f2", "operation_ref": None}
+    await sql(database, copy, id=of.order_id, changes=json.dumps(own | changes))
+
+
+async def asked_about(database: Database, of: Charged, ago: timedelta) -> None:
+    """A question about the attempt that was asked so long ago."""
+    at = (datetime.now(UTC) - ago).isoformat()
+    await another(database, of, kind="lookup", orphan=True, capture_now=False, initiated_at=at)
 
 
 async def from_stripe(http: httpx.AsyncClient, kind: str, about: dict[str, Any], event_id: str | None = None) -> str:
@@ -183,10 +199,6 @@ async def age(database: Database, event_id: str, by: timedelta) -> None:
 async def is_delivered(database: Database, event_id: str) -> bool:
     [row] = await rows(database, event_id)
     return row["delivered_at"] is not None
-
-
-async def rechecks(database: Database, of: Charged) -> int:
-    return await commands(database, of, "recheck")
 
 
 async def commands(database: Database, of: Charged, kind: str) -> int:
@@ -250,23 +262,24 @@ async def test_what_adyen_takes_back_waits_for_a_person_and_what_it_confirms_doe
 async def test_a_failed_capture_that_we_never_asked_for_is_about_the_one_that_came_with_the_authorization(
     http: httpx.AsyncClient, database: Database, kind: str, asked: int
 ) -> None:
-    charged = await an_operation(database, "adyen", kind, "succeeded")
-    await sql(database, "UPDATE operation SET capture_now = true WHERE order_id = :id", id=charged.order_id)
+    charged = await an_operation(database, "adyen", kind, "succeeded", capture_now=True)
     await from_adyen(http, "CAPTURE_FAILED", replace(charged, operation_ref=f"PSP{uuid4().hex}"))
     assert await commands(database, charged, "doubt") == asked
 
 
-@pytest.mark.parametrize(("method", "asked"), [("virtual_account", 1), ("card", 0)])
-async def test_a_deposit_that_a_bank_takes_back_is_asked_about_though_nobody_signed_it(
+@pytest.mark.parametrize(("method", "asked"), [("card", 0), ("virtual_account", 1)])
+async def test_a_deposit_that_a_bank_takes_back_is_asked_about_once_an_hour_though_nobody_signed_it(
     http: httpx.AsyncClient, database: Database, method: str, asked: int
 ) -> None:
-    deposited = await an_operation(database, "toss", "authorize", "succeeded")
-    await sql(database, "UPDATE operation SET capture_now = true WHERE order_id = :id", id=deposited.order_id)
-    await sql(
-        database, "UPDATE payment SET method = :method WHERE order_id = :id", method=method, id=deposited.order_id
-    )
+    deposited = await an_operation(database, "toss", "authorize", "succeeded", capture_now=True)
+    paid_by = "UPDATE payment SET method = :method WHERE order_id = :id"
+    await sql(database, paid_by, method=method, id=deposited.order_id)
     await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
     assert await commands(database, deposited, "doubt") == asked
+    for ago in (DENIED_EVERY, DENIED_EVERY - timedelta(minutes=1)):
+        await asked_about(database, deposited, ago)
+        await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
+        assert await commands(database, deposited, "doubt") == 2 * asked
 
 
 async def test_a_no_that_came_before_our_yes_is_asked_about_by_the_schedule(
@@ -295,7 +308,7 @@ async def test_money_that_was_taken_back_and_is_there_again_is_asked_about(
     await sql(database, "UPDATE operation SET reversed_amount = amount WHERE order_id = :id", id=deposited.order_id)
     await from_toss(http, deposited)
     assert await commands(database, deposited, "doubt") == 1
-    assert await rechecks(database, deposited) == 0
+    assert await commands(database, deposited, "recheck") == 0
 
 
 async def test_the_schedule_does_not_deliver_what_takes_back_even_while_other_money_is_due(
@@ -303,12 +316,7 @@ async def test_the_schedule_does_not_deliver_what_takes_back_even_while_other_mo
 ) -> None:
     refunded = await an_operation(database, "stripe", "refund", "succeeded")
     event_id = await from_stripe(http, "charge.refund.updated", a_refund(refunded))
-    copy = """
-        INSERT INTO operation SELECT (jsonb_populate_record(o, jsonb_build_object(
-            'id', gen_random_uuid(), 'key', o.key || '2', 'outcome', 'pending', 'operation_ref', null))).*
-          FROM operation o WHERE order_id = :id
-    """
-    await sql(database, copy, id=refunded.order_id)
+    await another(database, refunded, outcome="pending")
     await age(database, event_id, HINT_AFTER * 2)
     hinted = {hint.number for hint in await WebhookActivities(database).find_hints()}
     assert refunded.number not in hinted
@@ -347,9 +355,9 @@ async def test_money_that_stripe_signs_for_on_a_closed_attempt_is_asked_about_on
     closed = await an_operation(database, "stripe", "authorize", "declined", attempt="declined")
     about = {"id": "pi_1", "object": "payment_intent", "metadata": {"attempt": closed.merchant_ref}}
     await from_stripe(http, "payment_intent.payment_failed", about)
-    assert await rechecks(database, closed) == 0
+    assert await commands(database, closed, "recheck") == 0
     await from_stripe(http, "payment_intent.succeeded", about)
-    assert await rechecks(database, closed) == 1
+    assert await commands(database, closed, "recheck") == 1
 
 
 async def test_what_nobody_signed_wakes_an_order_once_in_five_seconds_and_the_schedule_tells_of_the_rest(
@@ -380,19 +388,13 @@ async def test_hearsay_of_money_on_a_closed_attempt_is_asked_about_but_not_again
 ) -> None:
     closed = await an_operation(database, "toss", "authorize", "declined", attempt="declined")
     await from_toss(http, closed, "ABORTED")
-    assert await rechecks(database, closed) == 0
+    assert await commands(database, closed, "recheck") == 0
     event_id = await from_toss(http, closed)
-    assert await rechecks(database, closed) == 1
+    assert await commands(database, closed, "recheck") == 1
     [row] = await rows(database, event_id)
     assert (row["trust"], row["outcome"], row["takes_back"]) == ("unsigned", "succeeded", False)
     assert await StoredEvents(database, "toss").of(closed.merchant_ref) == ()
-    asked = """
-        UPDATE operation SET orphan = true, kind = 'lookup', initiated_at = now() - CAST(:ago AS interval)
-         WHERE order_id = :id
-    """
-    await sql(database, asked, id=closed.order_id, ago=timedelta(0))
-    await from_toss(http, closed)
-    assert await rechecks(database, closed) == 1
-    await sql(database, asked, id=closed.order_id, ago=UNSIGNED_EVERY)
-    await from_toss(http, closed)
-    assert await rechecks(database, closed) == 2
+    for ago in (UNSIGNED_EVERY, timedelta(0)):
+        await asked_about(database, closed, ago)
+        await from_toss(http, closed)
+        assert await commands(database, closed, "recheck") == 2

@@ -1,7 +1,11 @@
 """A deposit now, the rest later: placed by the API, paid by API and by link, and given back if a part does not come."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -15,6 +19,7 @@ from tests.e2e.problem import pointers, refusal
 from tests.e2e.shop import Shop, checkout_body, until
 
 DEPOSIT, REST = 7700, 50_000
+THIRD = 19_000
 DAY = timedelta(days=1)
 CARD = {"method": "card", "token": "tok_ok"}
 
@@ -66,6 +71,16 @@ def pay(shop: Shop, number: str, *amounts: int) -> httpx.Response:
     """POST payments by card."""
     legs = [CARD | {"amount": amount} for amount in amounts]
     return post(shop.http, f"/v1/orders/{number}/payments", {"payments": legs}, Idempotency_Key=uuid4().hex)
+
+
+def captured(shop: Shop, number: str, amount: int) -> dict[str, Any]:
+    """The order once so much is captured."""
+
+    def found() -> dict[str, Any] | None:
+        order = shop.order(number)
+        return order if order["totals"]["captured"] == amount else None
+
+    return until(f"{amount} is captured", found)
 
 
 def form_of(page: httpx.Response) -> tuple[str, dict[str, str], list[str]]:
@@ -208,8 +223,7 @@ def test_the_customer_pays_part_after_part_by_one_link(shop: Shop, browser: http
         assert page.text.count(" checked>") == 2, "the next part, and one method"
         assert f'value="{amount}" required checked' in page.text
         approve(browser, browser.post(action, data=hidden | {"method": "card", "amount": str(amount)}))
-        paid = 57_700 - all_left + amount
-        until(f"{paid} is paid", lambda paid=paid: shop.order(number)["totals"]["captured"] == paid)  # type: ignore[misc]
+        captured(shop, number, 57_700 - all_left + amount)
     page = browser.get(link)
     action, hidden, amounts = form_of(page)
     assert (amounts, hidden["amount"]) == ([], "30000")
@@ -247,6 +261,92 @@ def test_a_page_that_shows_an_amount_which_is_no_longer_due_charges_nothing(shop
     assert browser.post(action, data=hidden | {"method": "card"}).headers["location"] == action
     assert len(shop.order(number)["payments"]) == 2
     assert shop.charged(shop.order(number)) == 27_700
+
+
+def three_thirds(shop: Shop, customer: str) -> tuple[str, str]:
+    """The number and the link of an order of three equal parts, none of which is paid."""
+    thirds = plan((THIRD, later(10 * DAY)), (THIRD, later(20 * DAY)), first=THIRD)
+    cheaper = {"discounts": [{"code": "WELCOME", "amount": 5700}], "expected_total": 3 * THIRD}
+    answer = ask(shop, customer, payments=[], payment_schedule=thirds, **cheaper)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["number"], answer.json()["payment_requests"][0]["url"]
+
+
+def two_tabs(browser: httpx.Client, link: str) -> tuple[str, list[dict[str, str]]]:
+    """Where the forms of two tabs go, and what each sends for the first third: only ``once`` tells them apart."""
+    tabs = [form_of(browser.get(link)) for _ in range(2)]
+    (action, one, amounts), (_, other, _) = tabs
+    assert amounts == [str(THIRD), str(3 * THIRD)]
+    assert one["once"] != other["once"]
+    assert one["left"] == other["left"] == str(3 * THIRD)
+    return action, [hidden | {"method": "card", "amount": str(THIRD)} for _, hidden, _ in tabs]
+
+
+def one_third_is_paid(shop: Shop, number: str) -> None:
+    """By one payment, which the PG has taken once; the next third is due."""
+    order = captured(shop, number, THIRD)
+    assert [(p["amount"], p["status"]) for p in order["payments"]] == [(THIRD, "captured")]
+    assert parts_of(order) == [(THIRD, THIRD, "paid"), (THIRD, 0, "due"), (THIRD, 0, "upcoming")]
+    assert [o["operation"] for o in shop.ledger(order) if o["status"] == "succeeded"] == ["authorize", "capture"]
+    assert shop.charged(order) == THIRD
+
+
+@contextmanager
+def nothing_decided(shop: Shop) -> Iterator[None]:
+    """Commands are accepted, and decided after this."""
+    orders = shop.pid("orders")
+    os.kill(orders, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(orders, signal.SIGCONT)
+
+
+def asked(shop: Shop, number: str) -> list[tuple[str, str | None]]:
+    """What became of each payment that was asked for by link, and why not."""
+    look = "SELECT status, problem->>'code' FROM command WHERE number = $1 AND kind = 'pay' ORDER BY status"
+    return shop.sql(look, number)
+
+
+def test_a_tab_that_was_open_before_its_part_was_paid_pays_no_other_and_shows_what_is_paid(
+    shop: Shop, browser: httpx.Client
+) -> None:
+    number, link = three_thirds(shop, "c-189")
+    action, (first, second) = two_tabs(browser, link)
+    pg = browser.post(action, data=first)
+    early = browser.post(action, data=second)
+    assert (early.status_code, early.headers["location"]) == (303, action)
+    assert "Your payment is waiting for you" in browser.get(action).text
+    approve(browser, pg)
+    one_third_is_paid(shop, number)
+
+    late = browser.post(action, data=second)
+    assert (late.status_code, late.headers["location"]) == (303, action)
+    page = browser.get(action)
+    assert [page.text.count(f'<span class="soft">{word}') for word in ("paid", "due", "upcoming")] == [1, 1, 1]
+    assert "<td>Already paid</td><td>19,000 KRW</td>" in page.text
+    _, anew, amounts = form_of(page)
+    assert (anew["left"], amounts) == (str(2 * THIRD), [str(THIRD), str(2 * THIRD)])
+    one_third_is_paid(shop, number)
+
+
+def test_two_tabs_that_ask_for_a_part_before_either_is_decided_are_one_payment(
+    shop: Shop, browser: httpx.Client
+) -> None:
+    number, link = three_thirds(shop, "c-190")
+    action, forms = two_tabs(browser, link)
+    with ThreadPoolExecutor(max_workers=len(forms)) as tabs, nothing_decided(shop):
+        sending = [tabs.submit(browser.post, action, data=form) for form in forms]
+        until("both are accepted", lambda: [status for status, _ in asked(shop, number)] == ["accepted", "accepted"])
+    sent = [tab.result() for tab in sending]
+    assert asked(shop, number) == [("applied", None), ("rejected", "total_mismatch")]
+    [payment] = shop.order(number)["payments"]
+    pg = payment["next_action"]["url"]
+    assert {answer.status_code for answer in sent} == {303}
+    assert pg in {answer.headers["location"] for answer in sent} <= {pg, action}, "to the one payment, or to the page"
+    assert "Your payment is waiting for you" in browser.get(action).text
+    approve(browser, next(answer for answer in sent if answer.headers["location"] == pg))
+    one_third_is_paid(shop, number)
 
 
 # Not paying

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from cli.waiting import until
 from domain.number import order_workflow_id
 from tests.e2e.shop import Shop, checkout_body
 from tests.torture.plan import WEIGHTS, Blow, Life, blows, lives
@@ -23,6 +25,8 @@ PATIENCE_SECONDS = 90.0
 """For one request, from first try to answer: long enough for every process to be started again."""
 PEACE_SECONDS = 120.0
 """For everything in doubt to find its end once nothing is broken any more."""
+WEBHOOKS_SECONDS = 180.0
+"""For what a PG has taken back to be told, asked about and undone after that."""
 TRY_AGAIN = {408, 409, 425, 429, 503}
 # NICE's billing ids have no page on which a customer could confirm: they wait until the payment window is over.
 UNSETTLED = """
@@ -275,11 +279,13 @@ class Torture:
         await self._webhooks_arrive()
 
     async def _webhooks_arrive(self) -> None:
-        """What a PG has taken back is told by webhooks, and those take their time."""
-        for _ in range(180):
-            if not await disagreements(self._shop.demo["database"], self._shop.demo["sandbox"]):
-                return
-            await asyncio.sleep(1)
+        """What a PG has taken back is told by webhooks, and those take their time. What stays is for the verdict."""
+
+        async def agreed() -> bool:
+            return not await disagreements(self._shop.demo["database"], self._shop.demo["sandbox"])
+
+        with suppress(TimeoutError):
+            await until(agreed, "all PGs to agree with us", within=WEBHOOKS_SECONDS, longest_pause=1.0)
 
 
 def body_of(life: Life) -> dict[str, Any]:
