@@ -9,7 +9,7 @@ from domain.fulfillment import Pieces, pick
 from domain.order import Order
 from domain.owing import absorb_goodwill, spare
 from domain.payment import LIVE_REQUESTS, PaymentRequest, Refund, RefundLine
-from domain.refund import plan
+from domain.refund import plan, refuse_unpaid
 from domain.section import SHIPPED_ITEMS, Item, moved
 from domain.states import ItemState, OrderStatus, RefundStatus, RequestStatus
 from domain.taking import Moment, over
@@ -102,11 +102,7 @@ def _refuse_fixed(item: Item) -> None:
     _refuse_shipped([item])
     if item.state is ItemState.CANCELED:
         raise NothingToDo(f"item {item.sku} is already canceled", figures={"item_id": str(item.id)})
-    if item.state is ItemState.PENDING:
-        raise IllegalTransition(
-            f"item {item.sku} waits for its payment: cancel its section as a whole",
-            figures={"item_id": str(item.id), "from": item.state.value, "allowed": ["whole section"]},
-        )
+    refuse_unpaid(item)
 
 
 def _refuse_shipped(items: Sequence[Item]) -> None:

@@ -19,7 +19,7 @@ from domain.order import Order
 from domain.owing import absorb_goodwill, capturing, given, owed, refundable, settled_payments, spare, surplus
 from domain.payment import INTERNAL_METHODS, LOST_LEGS, UNRESOLVED, Leg, Payment, Refund, RefundLine
 from domain.section import Item
-from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, move
+from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, SectionStatus, move
 from domain.taking import Moment, Why, open_operation
 
 Policy = Literal["reverse", "proportional", "card_first", "store_value_first", "section_bound", "manual"]
@@ -284,7 +284,7 @@ def _entitle(order: Order, asked: AskedRefund, refund_id: UUID, moment: Moment) 
     if asked.shipping:
         for section in order.sections:
             left = section.shipping_fee - section.shipping_credited
-            if left:
+            if left and section.status is not SectionStatus.AWAITING_PAYMENT:
                 order = order.put(replace(section, shipping_credited=section.shipping_fee))
                 lines.append(RefundLine(moment.new_id(), order.id, refund_id, left, section_id=section.id))
     if asked.amount is not None:
@@ -308,6 +308,7 @@ def _goodwill(order: Order, amount: int, free: int) -> Order:
 def credit(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item, int]:
     """Credit so many pieces of a row in full; a part splits off first. Gives the row and what it is worth."""
     order, item = pick(order, pieces, moment)
+    refuse_unpaid(item)
     if item.state is ItemState.CANCELED:
         raise NothingToDo(f"item {item.sku} is canceled", figures={"item_id": str(item.id)})
     share = item.paid - item.credited
@@ -317,3 +318,12 @@ def credit(order: Order, pieces: Pieces, moment: Moment) -> tuple[Order, Item, i
             figures={"item_id": str(item.id), "paid": item.paid, "refunded": item.credited},
         )
     return order.put(replace(item, credited=item.paid)), item, share
+
+
+def refuse_unpaid(item: Item) -> None:
+    """What waits for its payment has nothing to give back. Raises `IllegalTransition`."""
+    if item.state is ItemState.PENDING:
+        raise IllegalTransition(
+            f"item {item.sku} waits for its payment: cancel its section as a whole",
+            figures={"item_id": str(item.id), "from": item.state.value, "allowed": ["whole section"]},
+        )

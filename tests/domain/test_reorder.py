@@ -245,3 +245,13 @@ def test_a_refund_does_not_draw_on_a_difference_that_is_still_being_paid() -> No
     desk.succeed()
     assert (desk.payment(0).refunded, desk.payment(1).refunded) == (39800, 0)
     assert desk.order.requests[1].paid == 2000
+
+
+def test_what_waits_for_its_payment_is_not_refunded() -> None:
+    desk = shipped()
+    sends(desk, "exchange", Wanted(desk.item("MUG").id, 1, "TEE"))
+    [new] = desk.order.section_items(desk.section(3))
+    with pytest.raises(IllegalTransition, match="cancel its section"):
+        refunds(desk, AskedRefund((Pieces(new.id, 1),)))
+    cancels(desk, section=3)
+    assert (desk.order.balance, desk.order.refunded) == (BalanceState.SETTLED, 0)
