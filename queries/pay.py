@@ -1,5 +1,6 @@
 """A payment request by its id alone, as its link and ``GET /v1/payment-requests/{id}`` need it; ways to pay it."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
@@ -8,7 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.errors import Rejected
 
 _FIND = text(
-    "SELECT o.store_id, o.number FROM payment_request r JOIN orders o ON o.id = r.order_id WHERE r.id = :request"
+    """
+    SELECT o.store_id, o.number, s.timezone
+      FROM payment_request r JOIN orders o ON o.id = r.order_id JOIN store s ON s.id = o.store_id
+     WHERE r.id = :request
+    """
 )
 _ACCOUNTS = text(
     """
@@ -27,12 +32,21 @@ class UnknownPaymentRequest(Rejected):
     code = "payment_request_not_found"
 
 
-async def find_request(connection: AsyncConnection, request_id: UUID) -> tuple[str, str]:
-    """The store and the order number of a request. Raises `UnknownPaymentRequest`."""
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Which order of which store a payment request belongs to, and the clock that its customers go by."""
+
+    store: str
+    number: str
+    timezone: str
+
+
+async def find_request(connection: AsyncConnection, request_id: UUID) -> Whereabouts:
+    """Where a request belongs. Raises `UnknownPaymentRequest`."""
     row = (await connection.execute(_FIND, {"request": request_id})).one_or_none()
     if row is None:
         raise UnknownPaymentRequest(f"no payment request {request_id}")
-    return row[0], row[1]
+    return Whereabouts(*row)
 
 
 async def paying_accounts(connection: AsyncConnection, store: str) -> list[str]:

@@ -6,11 +6,13 @@ click or a reloaded page has one effect.
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_urlsafe
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4, uuid5
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
@@ -78,11 +80,13 @@ class PayPage:
             form = await _form_of(request)
         except Turned as away:
             return away.page(request)
+        if found.view.state != "open":
+            return RedirectResponse(found.here, 303)
         amounts, methods = await found.offers()
         chosen = {str(amount): amount for amount in amounts}.get(form.get("amount", ""))
         method, stale = form.get("method", ""), form.get("left") != str(found.view.left)
-        if stale or found.view.state != "open" or method not in methods or chosen is None:
-            return RedirectResponse(found.here, 303)  # Also a page that shows another amount than is due by now.
+        if stale or method not in methods or chosen is None:
+            return RedirectResponse(f"{found.here}&changed", 303)
         back = f"{found.link}/back?lang={found.language}"
         asked = AskedPayment(method, chosen, return_url=back)
         command_id = uuid5(found.request.id, f"pay {form.get('once', '')}")
@@ -117,11 +121,11 @@ class PayPage:
             raise Turned("slow")
         async with resources_of(request).database.reading() as connection:
             try:
-                store, number = await find_request(connection, request_id)
+                place = await find_request(connection, request_id)
             except UnknownPaymentRequest as no:
                 raise Turned("unknown") from no
-            order = (await view_order(connection, store, number)).order
-        return Found(request, links.url(request_id) or "", order, order.request(request_id))
+            order = (await view_order(connection, place.store, place.number)).order
+        return Found(request, links.url(request_id) or "", order, order.request(request_id), ZoneInfo(place.timezone))
 
 
 class Turned(Exception):
@@ -141,8 +145,9 @@ class Turned(Exception):
 class Found:
     """A request and the browser that looks at it."""
 
-    def __init__(self, http: Request, link: str, order: Order, request: PaymentRequest) -> None:
+    def __init__(self, http: Request, link: str, order: Order, request: PaymentRequest, clock: ZoneInfo) -> None:
         self._http = http
+        self._clock = clock
         self.link = link
         self.order = order
         self.request = request
@@ -185,7 +190,11 @@ class Found:
         if view.state == "open" and not methods:
             return _html("message.html", self._http, 200, message="no_way", refresh=True)
         form = {"amounts": amounts, "methods": methods, "once": str(uuid4()), "link": self.here}
-        return _html("pay.html", self._http, 200, view=view, **form)
+        changed = "changed" in self._http.query_params
+        return _html("pay.html", self._http, 200, view=view, changed=changed, when=self._when, **form)
+
+    def _when(self, moment: datetime) -> str:
+        return f"{moment.astimezone(self._clock):%Y-%m-%d %H:%M %Z}"
 
 
 def _language(request: Request) -> str:

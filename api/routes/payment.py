@@ -87,13 +87,14 @@ async def get_request(
 ) -> Response:
     """What is asked for, for which order, what of it is paid, and where the customer pays it (``url``)."""
     async with resources_of(request).database.reading() as connection:
-        store, number = await find_request(connection, request_id)
-        if store != caller.store:
+        place = await find_request(connection, request_id)
+        if place.store != caller.store:
             raise UnknownPaymentRequest(f"no payment request {request_id}")
-        order = (await view_order(connection, store, number)).order
+        order = (await view_order(connection, place.store, place.number)).order
     sections = {s.id: s.number for s in order.sections}
     found = payment_request_out(order.request(request_id), sections, links_of(request).pay)
-    return Response(to_json({**found, "order": number, "currency": order.currency}), media_type="application/json")
+    answer = {**found, "order": place.number, "currency": order.currency}
+    return Response(to_json(answer), media_type="application/json")
 
 
 @router.post(

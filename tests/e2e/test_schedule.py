@@ -257,8 +257,8 @@ def test_a_page_that_shows_an_amount_which_is_no_longer_due_charges_nothing(shop
     assert pay(shop, number, 20_000).status_code == 201
     for amount in ("20000", "50000", "1", "-1", "", "x"):
         sent = browser.post(action, data=hidden | {"method": "card", "amount": amount})
-        assert (sent.status_code, sent.headers["location"]) == (303, action)
-    assert browser.post(action, data=hidden | {"method": "card"}).headers["location"] == action
+        assert (sent.status_code, sent.headers["location"]) == (303, f"{action}&changed")
+    assert browser.post(action, data=hidden | {"method": "card"}).headers["location"] == f"{action}&changed"
     assert len(shop.order(number)["payments"]) == 2
     assert shop.charged(shop.order(number)) == 27_700
 
@@ -321,8 +321,10 @@ def test_a_tab_that_was_open_before_its_part_was_paid_pays_no_other_and_shows_wh
     one_third_is_paid(shop, number)
 
     late = browser.post(action, data=second)
-    assert (late.status_code, late.headers["location"]) == (303, action)
-    page = browser.get(action)
+    assert (late.status_code, late.headers["location"]) == (303, f"{action}&changed")
+    page = browser.get(late.headers["location"])
+    assert "Nothing was charged just now" in page.text
+    assert "KST" in page.text, "by the clock of the store"
     assert [page.text.count(f'<span class="soft">{word}') for word in ("paid", "due", "upcoming")] == [1, 1, 1]
     assert "<td>Already paid</td><td>19,000 KRW</td>" in page.text
     _, anew, amounts = form_of(page)
