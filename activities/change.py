@@ -9,8 +9,8 @@ from activities.saving import Cause, lock_order
 from contracts.order import OrderRef, Progress
 from domain.errors import UnknownOrder
 from domain.gateway import Capabilities
+from domain.moment import Moment
 from domain.order import Order
-from domain.taking import Moment
 from models.database import Database
 
 

@@ -18,13 +18,14 @@ from activities.routing import Needs, Router, RoutingNeeded
 from activities.saving import Cause, Decision, save_order
 from activities.value import PostgresLedger
 from domain.gateway import Answer, Capabilities, Outcome
+from domain.moment import Moment
 from domain.order import Order
 from domain.payment import Operation
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask, call_for
 from domain.states import ItemState
-from domain.taking import Moment, settle
+from domain.taking import settle
 from gateways.value.adapter import ValueGateway
 from models.database import Database
 

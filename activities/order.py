@@ -42,12 +42,12 @@ from domain.checkout import Opening, open_order, quote
 from domain.errors import IllegalTransition, NumberTaken, Problem, Rejected, UnknownOrder
 from domain.gateway import Capabilities, Outcome
 from domain.health import Heard, heard
+from domain.moment import Moment
 from domain.order import Order
 from domain.paying import expire
 from domain.payment import INTERNAL_METHODS
 from domain.recording import record
 from domain.resolution import Ask, weighed
-from domain.taking import Moment
 from models.database import Database
 from queries.catalog import load_shelf
 from queries.order import load_order

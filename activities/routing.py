@@ -22,6 +22,7 @@ from activities.selector import Selection, give_back, select
 from domain.errors import NoGatewayEligible
 from domain.gateway import Capabilities
 from domain.health import CircuitState, condition_of
+from domain.moment import Routed
 from domain.payment import Payment
 from domain.routing import (
     AccountState,
@@ -35,7 +36,6 @@ from domain.routing import (
     pick,
     weigh,
 )
-from domain.taking import Routed
 from models.database import Database
 from queries.routing import CIRCUITS
 

@@ -10,8 +10,8 @@ from contracts.order import OrderRef, Progress
 from contracts.section import SectionRef, SectionSteps
 from domain.fulfillment import prepare
 from domain.gateway import Capabilities
+from domain.moment import Moment
 from domain.order import Order
-from domain.taking import Moment
 from models.database import Database
 
 

@@ -6,13 +6,14 @@ from uuid import UUID
 
 from domain.errors import IllegalTransition, NothingToDo
 from domain.fulfillment import Pieces, pick
+from domain.moment import Moment
 from domain.order import Order
 from domain.owing import absorb_goodwill, spare
 from domain.payment import LIVE_REQUESTS, PaymentRequest, Refund, RefundLine
 from domain.refund import plan, refuse_unpaid
 from domain.section import SHIPPED_ITEMS, Item, moved
 from domain.states import ItemState, OrderStatus, RefundStatus, RequestStatus
-from domain.taking import Moment, over
+from domain.taking import over
 
 CANCELABLE = frozenset({ItemState.ALLOCATED, ItemState.BACKORDERED, ItemState.PREPARING})
 

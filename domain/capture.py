@@ -8,11 +8,12 @@ from uuid import UUID
 
 from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo
 from domain.gateway import OperationKind, Outcome
+from domain.moment import Moment, Why
 from domain.order import Order
 from domain.owing import to_capture
 from domain.payment import Payment
 from domain.states import RequestStatus
-from domain.taking import Moment, Why, capturable, open_operation
+from domain.taking import capturable, open_operation
 
 BEFORE_LAPSE = timedelta(hours=24)
 """How long before a hold's end it is captured: time enough for a PG that is down for a while."""

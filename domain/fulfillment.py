@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.errors import Flaw, IllegalTransition, Invalid, NothingToDo
+from domain.moment import Moment
 from domain.order import Order
 from domain.section import Hold, Item, Section, Shipment, ShipmentItem, moved, take
 from domain.states import ItemState, SectionStatus
-from domain.taking import Moment
 
 UNSHIPPED = frozenset({ItemState.ALLOCATED, ItemState.PREPARING})
 

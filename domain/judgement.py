@@ -10,12 +10,13 @@ from uuid import UUID
 
 from domain.errors import Rejected
 from domain.gateway import Answer, Decline, Evidence, OperationKind, Outcome, Retry
+from domain.moment import Moment
 from domain.order import Order
 from domain.payment import UNRESOLVED, Operation
 from domain.recording import record
 from domain.resolution import Ask
 from domain.reversal import reverse, takes_money
-from domain.taking import Moment, capturable, open_operation
+from domain.taking import capturable, open_operation
 
 Verdict = Literal["succeeded", "declined", "not_executed"]
 

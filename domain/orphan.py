@@ -11,11 +11,11 @@ from uuid import UUID
 
 from domain.errors import Rejected
 from domain.gateway import Answer, OperationKind, Outcome
+from domain.moment import Moment, Why
 from domain.order import Order
 from domain.payment import DEPOSIT_METHODS, RELEASED_OUTCOMES, UNRESOLVED, Attempt, Operation, operation_key
 from domain.resolution import authorization
 from domain.states import move
-from domain.taking import Moment, Why
 
 MOST_QUESTIONS = 12
 """Answers that say nothing before a question is given up; the reconciliation finds what it might have missed."""

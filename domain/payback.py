@@ -9,11 +9,12 @@ from uuid import UUID
 
 from domain.errors import IllegalTransition, Rejected
 from domain.gateway import OperationKind
+from domain.moment import Moment, Why
 from domain.order import Order
 from domain.orphan import recheck, stranded
 from domain.payment import DEPOSIT_METHODS, LIVE_REQUESTS, UNRESOLVED
 from domain.states import RequestStatus
-from domain.taking import Moment, Why, open_operation
+from domain.taking import open_operation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from uuid import UUID
 from domain.checkout import AskedPayment, new_payments, payment_flaws
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, TotalMismatch
 from domain.gateway import OperationKind, Outcome
+from domain.moment import Moment
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, PaymentRequest
 from domain.schedule import next_amount
 from domain.states import RequestStatus
-from domain.taking import Moment, is_broken, over
+from domain.taking import is_broken, over
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """PGs name what they send back as they like (``paymentKey``); adapters know it by our names (``payment_key``)."""

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from domain.coverage import fold, refold, refunded_sections
 from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
+from domain.moment import Moment
 from domain.order import Order
 from domain.orphan import follow, recheck
 from domain.payment import (
@@ -23,7 +24,7 @@ from domain.payment import (
 from domain.resolution import Ask, overdue
 from domain.reversal import take_back
 from domain.states import TABLES, LegStatus, TenderStatus, move
-from domain.taking import Moment, open_attempt
+from domain.taking import open_attempt
 
 LONGEST_DEPOSIT = timedelta(days=5)
 """Cards that are held beside a deposit let go after about seven days."""

@@ -15,12 +15,13 @@ from domain.allocation import allocate
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo, Rejected
 from domain.fulfillment import Pieces, pick
 from domain.gateway import OperationKind, Outcome
+from domain.moment import Moment, Why
 from domain.order import Order
 from domain.owing import absorb_goodwill, capturing, given, owed, refundable, settled_payments, spare, surplus
 from domain.payment import INTERNAL_METHODS, LOST_LEGS, UNRESOLVED, Leg, Payment, Refund, RefundLine
 from domain.section import Item
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, SectionStatus, move
-from domain.taking import Moment, Why, open_operation
+from domain.taking import open_operation
 
 Policy = Literal["reverse", "proportional", "card_first", "store_value_first", "section_bound", "manual"]
 

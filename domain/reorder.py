@@ -24,6 +24,7 @@ from domain.checkout import (
 from domain.coverage import carry_over
 from domain.errors import ChangeOpen, DifferenceUnsettled, Flaw, IllegalTransition, Invalid
 from domain.fulfillment import Pieces
+from domain.moment import Moment
 from domain.order import Change, Order
 from domain.owing import absorb_goodwill, spare
 from domain.payment import PaymentRequest, Refund, RefundLine
@@ -38,7 +39,7 @@ from domain.states import (
     ReturnState,
     move,
 )
-from domain.taking import Moment, open_section
+from domain.taking import open_section
 
 Difference = Literal["collect", "refund", "waive"]
 AWAITING_RETURN = "awaiting_return"

@@ -12,11 +12,12 @@ from uuid import UUID
 from domain.coverage import fold, refold, refunded_sections
 from domain.errors import Rejected
 from domain.gateway import Answer, OperationKind, Outcome
+from domain.moment import Moment, Why
 from domain.order import Order
 from domain.orphan import ask_beside
 from domain.payment import UNRESOLVED, Operation
 from domain.states import LegStatus, RefundStatus, move
-from domain.taking import Moment, Why, capturable
+from domain.taking import capturable
 
 REVERSIBLE = frozenset({OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.REFUND})
 """What moves money to or from the customer; an authorization only where it captures as well."""

@@ -5,15 +5,13 @@ answer in. Own value is held first, PG accounts follow one after the other, hold
 an atomic payment is declined, the others are given back (M5).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
 from uuid import UUID
 
 from domain.coverage import allocate_request, carry_over, undo_credit
 from domain.errors import NoGatewayEligible
 from domain.gateway import OperationKind, Outcome, Retry
+from domain.moment import Moment, Routed, Why
 from domain.order import Change, Order
 from domain.owing import capturing, to_capture
 from domain.payment import (
@@ -31,7 +29,7 @@ from domain.payment import (
     tender,
 )
 from domain.schedule import due_time, whole_parts
-from domain.section import NewId, Section, moved
+from domain.section import Section, moved
 from domain.states import (
     ChangeStatus,
     ItemState,
@@ -45,45 +43,6 @@ from domain.states import (
 
 TRIES_AT_ONE_ACCOUNT = 3
 """Attempts at an account that provably executes nothing, before the payment is declined; see `AGAIN_AFTER`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """Which account takes an attempt, under which rule, and why (for people to read)."""
-
-    account: str
-    rule_version: int | None
-    decision: dict[str, Any]
-    refund_days: int | None = None
-    """So long after the payment the account gives its money back by this method; None: no end is known."""
-
-
-Route = Callable[[Payment, frozenset[str]], Routed]
-"""Chooses an account for a payment, without the excluded ones. Raises `NoGatewayEligible`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What a rule needs from outside: the time, fresh ids (UUIDv7) and the router.
-
-    ``cascades``: whether another account may try after a decline at this one. Not where the customer has authenticated
-    with that PG: nobody else can take over (failover scope).
-    """
-
-    now: datetime
-    new_id: NewId
-    route: Route
-    cascades: Callable[[str], bool] = lambda _account: True
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """What an operation is for: a section's goods, a refund leg, a command, another operation that it asks about."""
-
-    section_id: UUID | None = None
-    leg_id: UUID | None = None
-    command_id: UUID | None = None
-    subject_id: UUID | None = None
 
 
 def settle(order: Order, moment: Moment) -> Order:

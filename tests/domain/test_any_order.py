@@ -22,6 +22,7 @@ from domain.errors import Rejected
 from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
 from domain.gateway import OperationKind, Outcome
 from domain.judgement import Judgement, Verdict, judge
+from domain.moment import Moment
 from domain.order import Order
 from domain.owing import spare, to_capture
 from domain.paying import pay
@@ -31,7 +32,7 @@ from domain.reorder import AskedReorder, Wanted, reorder
 from domain.resolution import Ask
 from domain.reversal import doubt, takes_money
 from domain.states import BalanceState, RefundStatus, RequestStatus
-from domain.taking import Moment, over
+from domain.taking import over
 from tests.domain.desk import BUSAN, CATALOG, OK, SEOUL, Desk, a_checkout
 from tests.domain.pg import Pg
 

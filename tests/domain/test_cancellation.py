@@ -8,11 +8,11 @@ from domain.checkout import AskedPayment
 from domain.errors import IllegalTransition, NothingToDo
 from domain.fulfillment import Pieces, ship
 from domain.gateway import Action, Answer, OperationKind, Outcome
+from domain.moment import Moment
 from domain.order import Order
 from domain.refund import AskedRefund, grant
 from domain.resolution import Ask
 from domain.states import BalanceState, ItemState, OrderStatus, PaidStatus, SectionStatus, TenderStatus
-from domain.taking import Moment
 from tests.domain.desk import OK, UNKNOWN, Desk, a_checkout, declined
 
 CAPTURE, VOID, REFUND = OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND

@@ -8,10 +8,10 @@ from domain.capture import capture_shipped
 from domain.errors import IllegalTransition, Invalid, NothingToDo
 from domain.fulfillment import Pieces, deliver, hold, prepare, release, ship
 from domain.gateway import OperationKind
+from domain.moment import Moment
 from domain.order import Order
 from domain.refund import AskedRefund, grant
 from domain.states import FulfillmentStatus, ItemState, OrderStatus, SectionStatus, TenderStatus
-from domain.taking import Moment
 from tests.domain.desk import Desk, a_checkout
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from domain.gateway import Answer, OperationKind, Outcome, Retry
+from domain.moment import Moment
 from domain.recording import record
 from domain.resolution import Ask
 from domain.states import TenderStatus
-from domain.taking import Moment
 from tests.domain.desk import Desk, a_checkout, declined
 
 NOT_EXECUTED = Answer(Outcome.NOT_EXECUTED)

@@ -12,7 +12,7 @@ from activities.saving import Cause, DecidedMeanwhile, lock_order, save_order
 from contracts.command import Command, Hold
 from domain.errors import Problem
 from domain.fulfillment import hold
-from domain.taking import Moment
+from domain.moment import Moment
 from tests.stack import STORE, Shop, until
 
 WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%row_to_json(o)%'"
