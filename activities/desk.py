@@ -5,7 +5,6 @@ nothing is left that does not need a PG. The rules are pure, so one that asks fo
 the route is decided.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -54,7 +53,7 @@ class Desk:
         self.now = utc_now()
         self._connection = connection
         self._router = Router(database, store, needs, capabilities)
-        self.moment = Moment(self.now, uuid7, self._router, self._router.cascades)
+        self.moment = Moment(self.now, uuid7, self._router, self._router.cascades, self._router.captures_once)
         self._value = ValueGateway(PostgresLedger(connection, store, now=self.now), needs.currency)
 
     @classmethod
@@ -110,17 +109,9 @@ class Desk:
 
 
 def needs_of(order: Order) -> Needs:
-    """Held first if it is captured later, or if one card of several could still be declined.
-
-    Captured in parts if it is captured as goods leave and more than one piece does: any two can leave apart.
-    """
-    cards = Counter((p.request_id, p.command_id) for p in order.payments if not p.internal)
+    """Captured in parts if it is captured as goods leave and more than one piece does: any two can leave apart."""
     pieces = sum(i.quantity for i in order.items if i.state is not ItemState.CANCELED)
-    return Needs(
-        order.currency,
-        manual_capture=order.capture != "automatic" or any(count > 1 for count in cards.values()),
-        several_captures=order.capture == "on_shipment" and pieces > 1,
-    )
+    return Needs(order.currency, several_captures=order.capture == "on_shipment" and pieces > 1)
 
 
 def _settled(order: Order, moment: Moment) -> Order:

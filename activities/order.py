@@ -45,7 +45,6 @@ from domain.health import Heard, heard
 from domain.moment import Moment
 from domain.order import Order
 from domain.paying import expire
-from domain.payment import INTERNAL_METHODS
 from domain.recording import record
 from domain.resolution import Ask, weighed
 from models.database import Database
@@ -172,7 +171,7 @@ class OrderActivities(OrderSteps):
         place = request.place
         wanted = [item.sku for section in place.checkout.sections for item in section.items]
         shelf = await load_shelf(connection, request.store, wanted)
-        needs = Needs(shelf.currency, manual_capture=_needs_manual(place), several_captures=_ships_in_parts(place))
+        needs = Needs(shelf.currency, several_captures=_ships_in_parts(place))
         desk = Desk(self._database, connection, store=request.store, needs=needs, capabilities=self._capabilities)
         priced = quote(place.checkout, shelf.skus, currency=shelf.currency, now=desk.now)
         opening = Opening(
@@ -205,12 +204,6 @@ def broken_opening(request: OpenOrder, fence: IntegrityError) -> Problem:
     """The last line of defence has held; the customer is told, the log says which rule."""
     log.error("checkout.broke_a_fence", order=request.number, rule=str(fence.orig))
     return Problem("storage_refused", "the database's own rules refuse this order; nothing was placed or charged")
-
-
-def _needs_manual(place: PlaceOrder) -> bool:
-    """Two PG accounts in one atomic payment: the first must be able to wait for the second."""
-    external = [p for p in place.checkout.payments if p.method not in INTERNAL_METHODS]
-    return place.checkout.capture != "automatic" or len(external) > 1
 
 
 def _ships_in_parts(place: PlaceOrder) -> bool:

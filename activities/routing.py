@@ -86,7 +86,6 @@ class Needs:
     """What an order asks of every account that takes a payment of it."""
 
     currency: str
-    manual_capture: bool
     several_captures: bool
 
 
@@ -109,15 +108,15 @@ class Router:
         self._selections: list[Selection] = []
         self._probes: list[tuple[str, str, datetime]] = []
 
-    def __call__(self, payment: Payment, excluded: frozenset[str]) -> Routed:
+    def __call__(self, payment: Payment, excluded: frozenset[str], *, hold: bool) -> Routed:
         """Raises `RoutingNeeded` for what is not decided, `NoGatewayEligible` when no account can take the payment."""
         wanted = Wanted(
             method=payment.method,
             currency=self._needs.currency,
             amount=payment.amount,
             excluded=excluded,
-            manual_capture=self._needs.manual_capture,
-            several_captures=self._needs.several_captures,
+            manual_capture=hold,
+            several_captures=hold and self._needs.several_captures,
             instalments=payment.instalments,
         )
         if self._next == len(self._answers) or self._answers[self._next].wanted != wanted:
@@ -132,6 +131,11 @@ class Router:
         """Whether another account may try after a decline there: not where the customer has authenticated with it."""
         known = self._capabilities.get(account)
         return known is None or known.cascades_after_decline
+
+    def captures_once(self, account: str) -> bool:
+        """Whether the account lets go of what a capture leaves of its hold."""
+        known = self._capabilities.get(account)
+        return known is not None and not (known.multiple_captures and known.partial_capture)
 
     def forget(self) -> None:
         """The next rule begins; what the one before was told is used up."""

@@ -145,7 +145,7 @@ async def _decide(url: str, clients: int, seconds: float) -> list[float]:
 
 async def _decision(database: Database) -> None:
     now = datetime.now(UTC)
-    needs = Needs("KRW", manual_capture=False, several_captures=False)
+    needs = Needs("KRW", several_captures=False)
     async with database.transaction() as connection:
         router = Router(database, STORE, needs, dict.fromkeys(WEIGHTS, CAN))
         await router.decide(connection, Wanted("card", "KRW", 10_000), now)

@@ -11,9 +11,9 @@ from uuid_utils.compat import uuid7
 from contracts.command import Body
 from contracts.rules import Catalog, apply_body
 from domain.cascade import cascade
+from domain.moment import Moment, Routed
 from domain.order import Order
 from domain.payment import Payment
-from domain.taking import Moment, Routed
 
 
 class _RouteAsked(Exception):
@@ -32,5 +32,5 @@ def dry_run(order: Order, body: Body, catalog: Catalog, now: datetime, *, comman
         return order
 
 
-def _no_route(_payment: Payment, _excluded: frozenset[str]) -> Routed:
+def _no_route(_payment: Payment, _excluded: frozenset[str], **_hold: bool) -> Routed:
     raise _RouteAsked

@@ -13,7 +13,7 @@ from uuid import UUID
 from domain.allocation import allocate, included_taxes
 from domain.errors import Flaw, Invalid, OutOfStock, TotalMismatch
 from domain.order import Discount, Order
-from domain.payment import INTERNAL_METHODS, Payment, PaymentRequest
+from domain.payment import CHARGED_METHODS, DEPOSIT_METHODS, INTERNAL_METHODS, Payment, PaymentRequest
 from domain.schedule import AskedPart, agreed, check_sum, first_amount, schedule_flaws
 from domain.section import Item, NewId, Section
 from domain.states import OrderStatus, RequestStatus, SectionStatus, TenderStatus
@@ -392,8 +392,8 @@ def new_payments(
 
 
 def _turn(method: str) -> int:
-    """Own value, then cards and transfers, a deposit last: it is issued once all else is there (M2, M3)."""
-    return 0 if method in INTERNAL_METHODS else 2 if method == "virtual_account" else 1
+    """Own value, what can be held, what is charged at once; a deposit last, once all else is there (M2, M3)."""
+    return (method not in INTERNAL_METHODS) + (method in CHARGED_METHODS) + (method in DEPOSIT_METHODS)
 
 
 def _shipping_tax(priced: Quote, section: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.payment import Payment
@@ -21,8 +21,14 @@ class Routed:
     """So long after the payment the account gives its money back by this method; None: no end is known."""
 
 
-Route = Callable[[Payment, frozenset[str]], Routed]
-"""Chooses an account for a payment, without the excluded ones. Raises `NoGatewayEligible`."""
+class Route(Protocol):
+    """Chooses accounts."""
+
+    def __call__(self, payment: Payment, excluded: frozenset[str], /, *, hold: bool) -> Routed:
+        """An account for a payment, none of the excluded; ``hold``: one that can hold now and capture later.
+
+        Raises `NoGatewayEligible`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +36,15 @@ class Moment:
     """What a rule needs from outside: the time, fresh ids (UUIDv7) and the router.
 
     ``cascades``: whether another account may try after a decline at this one. Not where the customer has authenticated
-    with that PG: nobody else can take over (failover scope).
+    with that PG: nobody else can take over (failover scope). ``captures_once``: whether an account lets go of what a
+    capture leaves of its hold.
     """
 
     now: datetime
     new_id: NewId
     route: Route
     cascades: Callable[[str], bool] = lambda _account: True
+    captures_once: Callable[[str], bool] = lambda _account: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,9 @@ INTERNAL_METHODS = frozenset({"points", "gift_card", "store_credit"})
 DEPOSIT_METHODS = frozenset({"virtual_account"})
 """Methods that are paid into an account of the PG: their money goes back to an account that the customer names."""
 
+CHARGED_METHODS = DEPOSIT_METHODS | {"transfer"}
+"""Methods whose money moves at once: there is nothing to hold and to capture later."""
+
 UNRESOLVED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
 DEAD_TENDERS = frozenset({TenderStatus.DECLINED, TenderStatus.VOIDED, TenderStatus.EXPIRED, TenderStatus.CANCELED})
 HELD_TENDERS = frozenset({TenderStatus.AUTHORIZED, TenderStatus.PARTIALLY_CAPTURED, TenderStatus.CAPTURED})
@@ -86,6 +89,11 @@ class Payment:
     details: dict[str, str] | None = None
     """What the customer gave beside the token; see `domain.gateway.Call`."""
     command_id: UUID | None = None
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether a PG may take it later than it asks for it."""
+        return not self.internal and self.method not in CHARGED_METHODS
 
     @property
     def internal(self) -> bool:

@@ -186,8 +186,13 @@ def _acted(payment: Payment) -> Payment:
 def _held(order: Order, payment: Payment, operation: Operation) -> Order:
     captured = operation.amount if operation.capture_now else 0
     status = TenderStatus.CAPTURED if captured else TenderStatus.AUTHORIZED
-    payment = replace(_acted(payment), authorized=operation.amount, captured=captured)
+    payment = replace(_undeclined(_acted(payment)), authorized=operation.amount, captured=captured)
     return order.put(tender(payment, status))
+
+
+def _undeclined(payment: Payment) -> Payment:
+    """What an earlier attempt was refused for stands on that attempt."""
+    return replace(payment, decline_category=None, decline_code=None, decline_message=None, decline_retry=None)
 
 
 def _released(
@@ -216,7 +221,7 @@ def _released(
     forbids = payment.internal or (decline is not None and decline.retry is not Retry.OTHER_PG)
     if forbids:
         return order.put(tender(payment, TenderStatus.DECLINED))
-    return open_attempt(order.put(payment), payment, moment, capture_now=operation.capture_now)
+    return open_attempt(order.put(payment), payment, moment, hold=not operation.capture_now)
 
 
 def _captured(order: Order, operation: Operation) -> Order:

@@ -5,6 +5,8 @@ answer in. Own value is held first, PG accounts follow one after the other, hold
 an atomic payment is declined, the others are given back (M5).
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
@@ -56,13 +58,21 @@ def _settle_request(order: Order, request: PaymentRequest, moment: Moment) -> Or
     if request.status not in LIVE_REQUESTS:
         paid = request.status is RequestStatus.PAID
         return order if paid else _give_back(order, list(order.tenders(request)), moment)
-    batches: dict[UUID | None, list[Payment]] = {}
+    batches: dict[UUID | None, list[UUID]] = {}
     for payment in order.tenders(request):
-        batches.setdefault(payment.command_id, []).append(payment)
+        batches.setdefault(payment.command_id, []).append(payment.id)
     for batch in batches.values():
-        broken = is_broken(order, batch[0])
-        order = _give_back(order, batch, moment) if broken else _take_next(order, batch, moment)
+        order = _settle_batch(order, batch, moment)
     return _pay_request(order, order.request(request.id), moment)
+
+
+def _settle_batch(order: Order, batch: list[UUID], moment: Moment) -> Order:
+    """Payments that came together: taken further, or given back if one of them has died, here and now perhaps."""
+    if not is_broken(order, order.payment(batch[0])):
+        order = _take_next(order, batch, moment)
+    if is_broken(order, order.payment(batch[0])):
+        order = _give_back(order, [order.payment(each) for each in batch], moment)
+    return order
 
 
 def is_broken(order: Order, payment: Payment) -> bool:
@@ -71,40 +81,59 @@ def is_broken(order: Order, payment: Payment) -> bool:
     return order.payment_mode == "atomic" and any(p.status in DEAD_TENDERS for p in batch)
 
 
-def _take_next(order: Order, batch: list[Payment], moment: Moment) -> Order:
-    """Hold all own value at once; once that has its answers, one PG account after the other."""
-    waiting = False
-    for payment in batch:
-        if payment.status is TenderStatus.CREATED and (payment.internal or not waiting):
-            last = payment is batch[-1]
-            order = open_attempt(order, payment, moment, capture_now=last and _captures_at_once(order, payment))
-        waiting = waiting or payment.status not in HELD_TENDERS | DEAD_TENDERS
-    return order
+def _take_next(order: Order, batch: list[UUID], moment: Moment) -> Order:
+    """Hold all own value at once; once that has its answers, one PG account after the other (M2)."""
+    for payment in [order.payment(each) for each in batch]:
+        if payment.internal and payment.status is TenderStatus.CREATED:
+            order = open_attempt(order, payment, moment, hold=True)
+    while True:
+        legs = [order.payment(each) for each in batch]
+        untried = [p for p in legs if p.status is TenderStatus.CREATED]
+        waiting = [p for p in legs if p.status not in HELD_TENDERS | DEAD_TENDERS]
+        if not untried or waiting != untried or is_broken(order, legs[0]):
+            return order
+        order = _open_next(order, untried, moment)
 
 
-def _captures_at_once(order: Order, payment: Payment) -> bool:
-    return order.capture == "automatic" and not payment.internal
+def _open_next(order: Order, untried: Sequence[Payment], moment: Moment) -> Order:
+    """What can be held comes first, then what is charged at once; the last leg need not wait for any other."""
+    hold = order.capture != "automatic" or len(untried) > 1
+    for payment in untried if hold else ():
+        if payment.can_be_held:
+            with suppress(NoGatewayEligible):
+                return _open(order, payment, _route(payment, [], moment, hold=True), moment, capture_now=False)
+    return open_attempt(order, untried[0], moment, hold=hold)
 
 
-def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now: bool) -> Order:
-    """A new attempt at an account that was not tried; if all were, at one that could not be reached (R2, R14)."""
+def open_attempt(order: Order, payment: Payment, moment: Moment, *, hold: bool) -> Order:
+    """A new attempt at an account that was not tried; if all were, at one that could not be reached (R2, R14).
+
+    ``hold``: at one that can hold, if there is any; none is no obstacle where the order is captured automatically.
+    """
     tried = [a for a in order.attempts if a.payment_id == payment.id]
     if any(a.outcome not in RELEASED_OUTCOMES for a in tried):
         return order
     if any(a.outcome is Outcome.DECLINED and not moment.cascades(a.account) for a in tried):
         return order.put(tender(payment, TenderStatus.DECLINED))
+    hold = hold and (payment.internal or payment.can_be_held)
     try:
-        routed = _route(payment, tried, moment)
+        routed = _route(payment, tried, moment, hold=hold)
     except NoGatewayEligible as no:
+        if hold and order.capture == "automatic":
+            return open_attempt(order, payment, moment, hold=False)
         if tried:
             return order.put(tender(payment, TenderStatus.DECLINED))
-        return order.put(_declined(payment, category="no_gateway", code=no.code, message=no.detail))
+        return order.put(_unroutable(payment, no))
+    return _open(order, payment, routed, moment, capture_now=not hold)
+
+
+def _open(order: Order, payment: Payment, routed: Routed, moment: Moment, *, capture_now: bool) -> Order:
     attempt_id, operation_id = moment.new_id(), moment.new_id()
     attempt = Attempt(
         id=attempt_id,
         order_id=order.id,
         payment_id=payment.id,
-        position=len(tried),
+        position=sum(a.payment_id == payment.id for a in order.attempts),
         account=routed.account,
         merchant_ref=merchant_ref(attempt_id),
         outcome=Outcome.INITIATED,
@@ -129,18 +158,18 @@ def open_attempt(order: Order, payment: Payment, moment: Moment, *, capture_now:
     return order.put(tender(payment, TenderStatus.PROCESSING), attempt, operation)
 
 
-def _route(payment: Payment, tried: list[Attempt], moment: Moment) -> Routed:
+def _route(payment: Payment, tried: Sequence[Attempt], moment: Moment, *, hold: bool) -> Routed:
     if payment.internal:
         return Routed(account=payment.method, rule_version=None, decision={"reason": "own value"})
     seen = frozenset(a.account for a in tried)
     try:
-        return moment.route(payment, seen)
+        return moment.route(payment, seen, hold=hold)
     except NoGatewayEligible:
         declined = {a.account for a in tried if a.outcome is Outcome.DECLINED}
         worn = {account for account in seen if sum(a.account == account for a in tried) >= TRIES_AT_ONE_ACCOUNT}
         if seen == declined | worn:
             raise
-        return moment.route(payment, frozenset(declined | worn))
+        return moment.route(payment, frozenset(declined | worn), hold=hold)
 
 
 def open_operation(
@@ -305,12 +334,14 @@ def _abandon(order: Order, payment: Payment) -> Order:
     return order.put(*(replace(o, abandoning=True) for o in waiting)) if waiting else order
 
 
-def _declined(payment: Payment, *, category: str, code: str, message: str) -> Payment:
+def _unroutable(payment: Payment, no: NoGatewayEligible) -> Payment:
+    """Nobody was asked: why each account of the rule could not take it is for people to read."""
+    reasons = [f"{each['account']}: {each['reason']}" for each in no.figures.get("candidates", ())]
     return replace(
         tender(payment, TenderStatus.DECLINED),
-        decline_category=category,
-        decline_code=code,
-        decline_message=message,
+        decline_category="no_gateway",
+        decline_code=no.code,
+        decline_message=f"{no.detail} ({', '.join(reasons)})" if reasons else no.detail,
         decline_retry=Retry.AFTER_CUSTOMER_ACTION.value,
     )
 

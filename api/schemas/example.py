@@ -17,12 +17,13 @@ from api.schemas.order import Links, order_out
 from domain.cascade import cascade
 from domain.checkout import CatalogSku, Opening, open_order, quote
 from domain.gateway import Amounts, Answer, Outcome
+from domain.moment import Moment, Routed
 from domain.number import make_number
 from domain.order import Order
 from domain.payment import Payment
 from domain.recording import record
 from domain.resolution import Ask
-from domain.taking import Moment, Routed, settle
+from domain.taking import settle
 from queries.order import OrderView
 
 _NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
@@ -91,7 +92,7 @@ def _ids() -> Callable[[], UUID]:
     return lambda: UUID(f"019ab3c0-0000-7000-8000-{next(drawn):012x}")
 
 
-def _route(_payment: Payment, _excluded: frozenset[str]) -> Routed:
+def _route(_payment: Payment, _excluded: frozenset[str], **_hold: bool) -> Routed:
     return Routed("sandbox-a", 1, {"strategy": "ratio", "chosen": "sandbox-a"})
 
 

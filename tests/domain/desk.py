@@ -102,9 +102,12 @@ class Desk:
         accounts: Sequence[str] = ("a", "b"),
         points: int = 10**9,
         refund_days: int | None = None,
+        chargers: Sequence[str] = (),
     ) -> None:
         self.now = START
         self.accounts = accounts
+        self.chargers = chargers
+        """Of the accounts, those that cannot hold: they charge at once."""
         self.points = points
         self.held_points = 0
         self.refund_days = refund_days
@@ -180,8 +183,8 @@ class Desk:
     def _settled(self, order: Order) -> Order:
         return settle_refunds(settle(order, self.moment), self.moment)
 
-    def _route(self, _payment: Payment, excluded: frozenset[str]) -> Routed:
-        left = [a for a in self.accounts if a not in excluded]
+    def _route(self, _payment: Payment, excluded: frozenset[str], *, hold: bool) -> Routed:
+        left = [a for a in self.accounts if a not in excluded and not (hold and a in self.chargers)]
         if not left:
             raise NoGatewayEligible("nobody is left")
         return Routed(left[0], 1, {"reason": "first in line"}, self.refund_days)

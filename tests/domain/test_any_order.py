@@ -43,6 +43,7 @@ AUTHORIZE, CAPTURE, VOID, REFUND = (
     OperationKind.REFUND,
 )
 PICK = st.integers(0, 99)
+METHODS = ["card", "card", "points", "transfer", "virtual_account"]
 LIVES = settings(
     max_examples=int(os.environ.get("ANY_ORDERS", "300")),
     derandomize="ANY_ORDERS" not in os.environ,
@@ -71,10 +72,11 @@ class AnyOrder(RuleBasedStateMachine):
     @initialize(
         mode=st.sampled_from(["atomic", "accumulate"]),
         capture_mode=st.sampled_from(["automatic", "manual", "on_shipment"]),
-        methods=st.lists(st.sampled_from(["card", "card", "points"]), min_size=1, max_size=3),
+        methods=st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
         weights=st.lists(st.integers(1, 9), min_size=3, max_size=3),
         points=st.sampled_from([10**9, 5000]),
         accounts=st.sampled_from([("a",), ("a", "b")]),
+        chargers=st.sampled_from([(), (), ("b",), ("a", "b")]),
         discount=st.sampled_from([0, 4999]),
         begun=st.sampled_from(["", "paid", "shipped", "delivered"]),
     )
@@ -92,7 +94,7 @@ class AnyOrder(RuleBasedStateMachine):
             mode=mode,
             capture=capture_mode,
         )
-        self.desk = Desk(checkout, accounts=terms["accounts"], points=terms["points"])
+        self.desk = Desk(checkout, accounts=terms["accounts"], points=terms["points"], chargers=terms["chargers"])
         if terms["begun"]:
             self.all_goes_well()
         for act in (self.staff_ship, self.the_carrier_delivers)[
@@ -171,7 +173,13 @@ class AnyOrder(RuleBasedStateMachine):
                 if operation.outcome is Outcome.INITIATED and operation.id in {o.id for o in self.desk.due()}:
                     self._granted(operation)
 
-    @rule(pick=PICK, share=st.integers(1, 3), method=st.sampled_from(["card", "points"]))
+    @rule(accounts=st.sampled_from([(), ("a",), ("a", "b")]))
+    @precondition(lambda self: self.desk is not None)
+    def staff_pause_accounts(self, accounts: tuple[str, ...]) -> None:
+        """Only these take new payments from now on."""
+        self.desk.accounts = accounts
+
+    @rule(pick=PICK, share=st.integers(1, 3), method=st.sampled_from(METHODS))
     def the_customer_pays(self, pick: int, share: int, method: str) -> None:
         """All that is left, or a part of it; perhaps over two cards."""
         live = [r for r in self.desk.order.requests if r.status in LIVE_REQUESTS]

@@ -20,7 +20,7 @@ WAITING = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND que
 
 def a_moment() -> Moment:
     """Now, for rules that route nothing."""
-    return Moment(utc_now(), uuid7, lambda *_: pytest.fail("nothing is to be routed here"))
+    return Moment(utc_now(), uuid7, lambda *_, **__: pytest.fail("nothing is to be routed here"))
 
 
 async def test_whoever_waited_for_the_lock_reads_what_the_other_one_wrote(shop: Shop) -> None:

@@ -1,0 +1,122 @@
+"""Mixed payments (M2-M5): what can be held first, then what is charged at once, a deposit last; all or nothing."""
+
+import pytest
+
+from domain.checkout import AskedPayment
+from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
+from domain.resolution import Ask
+from domain.states import OrderStatus, RequestStatus, TenderStatus
+from domain.taking import over
+from tests.domain.desk import OK, START, Desk, a_checkout, declined
+
+AUTHORIZE, CAPTURE, VOID, REFUND = (
+    OperationKind.AUTHORIZE,
+    OperationKind.CAPTURE,
+    OperationKind.VOID,
+    OperationKind.REFUND,
+)
+CARD, DEPOSIT = AskedPayment("card", 30000, "tok"), AskedPayment("virtual_account", 32700)
+TWO_CARDS = (CARD, AskedPayment("card", 32700, "tok-2"))
+WINDOW = Answer(Outcome.ACTION_REQUIRED, reference="va-1", action=Action("deposit", due_at=START))
+
+
+def asked(desk: Desk) -> list[tuple[str, int, bool]]:
+    """Of each operation: what, of how much, and whether it takes the money at once."""
+    return [(o.kind.value, o.amount, o.capture_now) for o in desk.order.operations]
+
+
+def test_a_card_is_held_before_a_deposit_is_asked_for_and_captured_once_that_has_come() -> None:
+    desk = Desk(a_checkout(DEPOSIT, CARD))
+    assert asked(desk) == [("authorize", 30000, False)]
+    desk.succeed()
+    assert asked(desk) == [("authorize", 30000, False), ("authorize", 32700, True), ("capture", 30000, False)]
+    assert (desk.order.status, desk.order.captured) == (OrderStatus.PLACED, 62700)
+
+
+def test_a_card_that_nobody_can_hold_is_charged_first_and_given_back_if_the_deposit_never_comes() -> None:
+    desk = Desk(a_checkout(CARD, DEPOSIT), chargers=("a", "b"))
+    desk.answer(desk.due()[0], Answer(Outcome.SUCCEEDED, reference="card-1"))
+    [deposit] = desk.due()
+    desk.answer(deposit, WINDOW)
+    assert asked(desk) == [("authorize", 30000, True), ("authorize", 32700, True)]
+    request = desk.order.requests[0]
+    desk.decide(lambda m: over(desk.order, request, RequestStatus.EXPIRED, m))
+    [back] = desk.due(REFUND)
+    assert back.amount == 30000
+    desk.answer(deposit, OK, Ask.NEUTRALIZE)
+    desk.succeed()
+    assert (desk.order.status, desk.order.captured - desk.order.refunded) == (OrderStatus.EXPIRED, 0)
+
+
+@pytest.mark.parametrize("capture", ["manual", "on_shipment"])
+def test_a_deposit_and_a_transfer_are_paid_though_cards_are_captured_later(capture: str) -> None:
+    legs = (DEPOSIT, AskedPayment("transfer", 10000), AskedPayment("card", 20000, "tok"))
+    desk = Desk(a_checkout(*legs, capture=capture))
+    desk.succeed()
+    assert asked(desk) == [("authorize", 20000, False), ("authorize", 10000, True), ("authorize", 32700, True)]
+    assert (desk.order.status, desk.order.captured, desk.order.authorized) == (OrderStatus.PLACED, 42700, 62700)
+
+
+def test_two_cards_where_nobody_can_hold_are_charged_one_after_the_other() -> None:
+    desk = Desk(a_checkout(*TWO_CARDS), chargers=("a", "b"))
+    desk.succeed()
+    assert asked(desk) == [("authorize", 30000, True), ("authorize", 32700, True)]
+    assert desk.order.status is OrderStatus.PLACED
+
+
+def test_the_first_of_two_cards_is_given_back_if_the_second_is_declined_though_it_was_charged() -> None:
+    desk = Desk(a_checkout(*TWO_CARDS), chargers=("a", "b"))
+    desk.answer(desk.due()[0], Answer(Outcome.SUCCEEDED, reference="card-1"))
+    desk.answer(desk.due()[0], declined())
+    desk.succeed()
+    assert asked(desk)[2:] == [("refund", 30000, False)]
+    assert (desk.order.status, desk.payment(0).refunded) == (OrderStatus.PENDING_PAYMENT, 30000)
+
+
+def test_a_leg_moves_to_an_account_that_charges_if_those_that_hold_have_declined() -> None:
+    desk = Desk(a_checkout(*TWO_CARDS), chargers=("b",))
+    desk.answer(desk.due()[0], declined(Retry.OTHER_PG))
+    assert [(a.account, o.capture_now) for a, o in zip(desk.order.attempts, desk.order.operations, strict=True)] == [
+        ("a", False),
+        ("b", True),
+    ]
+
+
+@pytest.mark.parametrize("capture", ["manual", "on_shipment"])
+def test_what_is_to_be_captured_later_is_never_charged_at_once(capture: str) -> None:
+    desk = Desk(a_checkout(capture=capture), chargers=("a", "b"))
+    assert (asked(desk), desk.payment(0).status) == ([], TenderStatus.DECLINED)
+
+
+@pytest.mark.parametrize(("mode", "left"), [("atomic", "authorized"), ("accumulate", "authorized")])
+def test_a_leg_that_no_account_can_take_is_seen_at_once(mode: str, left: str) -> None:
+    desk = Desk(a_checkout(*TWO_CARDS, mode=mode), accounts=())
+    assert [p.status for p in desk.order.payments] == (
+        [TenderStatus.DECLINED, TenderStatus.CANCELED] if mode == "atomic" else [TenderStatus.DECLINED] * 2
+    )
+    assert desk.payment(0).decline_message == "nobody is left"
+
+
+def test_a_leg_that_no_account_can_take_gives_back_what_the_others_hold() -> None:
+    desk = Desk(a_checkout(AskedPayment("points", 32700), CARD), accounts=())
+    assert [p.status for p in desk.order.payments] == [TenderStatus.VOIDED, TenderStatus.DECLINED]
+    assert desk.held_points == 0
+
+
+def test_the_second_card_that_no_account_can_take_gives_back_the_first() -> None:
+    desk = Desk(a_checkout(*TWO_CARDS))
+    desk.accounts = ()
+    first = desk.due()[0]
+    desk.answer(first, Answer(Outcome.SUCCEEDED, reference="card-1"))
+    assert [o.kind for o in desk.due()] == [VOID]
+    desk.succeed()
+    assert [p.status for p in desk.order.payments] == [TenderStatus.VOIDED, TenderStatus.DECLINED]
+
+
+def test_what_an_attempt_was_refused_for_does_not_stand_on_a_payment_that_is_paid() -> None:
+    desk = Desk(a_checkout())
+    desk.answer(desk.due()[0], declined(Retry.OTHER_PG))
+    assert desk.payment(0).decline_code == "05"
+    desk.succeed()
+    assert (desk.payment(0).status, desk.payment(0).decline_code) == (TenderStatus.CAPTURED, None)
+    assert [a.outcome for a in desk.order.attempts] == [Outcome.DECLINED, Outcome.SUCCEEDED]
