@@ -17,6 +17,7 @@ from domain.states import (
     ChangeStatus,
     FulfillmentStatus,
     ItemState,
+    LegStatus,
     OrderStatus,
     PaidStatus,
     RefundStatus,
@@ -39,12 +40,14 @@ def cascade(order: Order) -> Order:
     order = replace(order, sections=tuple(_section(order, s) for s in order.sections))
     order = _sums(order)
     net = order.captured - order.refunded
+    # A leg that was charged and given back because another died is no refund of what is paid otherwise by now.
+    refunded = sum(g.amount for g in order.legs if g.status is LegStatus.SUCCEEDED) if net else order.refunded
     order = replace(
         order,
         fulfillment_status=fulfillment(order.items),
         payment_status=PaidStatus.PAID
         if not order.total
-        else paid_status(order.target, order.authorized - order.refunded, net, order.refunded),
+        else paid_status(order.target, order.authorized - order.refunded, net, refunded),
         return_status=returns(order.items),
         balance=_balance(order, net),
         has_unknown_payment=any(o.outcome is Outcome.UNKNOWN for o in order.operations),

@@ -4,8 +4,9 @@ import pytest
 
 from domain.checkout import AskedPayment
 from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
+from domain.paying import pay
 from domain.resolution import Ask
-from domain.states import OrderStatus, RequestStatus, TenderStatus
+from domain.states import OrderStatus, PaidStatus, RequestStatus, TenderStatus
 from domain.taking import over
 from tests.domain.desk import OK, START, Desk, a_checkout, declined
 
@@ -18,6 +19,11 @@ AUTHORIZE, CAPTURE, VOID, REFUND = (
 CARD, DEPOSIT = AskedPayment("card", 30000, "tok"), AskedPayment("virtual_account", 32700)
 TWO_CARDS = (CARD, AskedPayment("card", 32700, "tok-2"))
 WINDOW = Answer(Outcome.ACTION_REQUIRED, reference="va-1", action=Action("deposit", due_at=START))
+
+
+def pays(desk: Desk, *legs: AskedPayment) -> None:
+    """What is left of the request."""
+    desk.decide(lambda m: pay(desk.order, None, legs, m, command_id=desk.new_id()))
 
 
 def asked(desk: Desk) -> list[tuple[str, int, bool]]:
@@ -71,6 +77,9 @@ def test_the_first_of_two_cards_is_given_back_if_the_second_is_declined_though_i
     desk.succeed()
     assert asked(desk)[2:] == [("refund", 30000, False)]
     assert (desk.order.status, desk.payment(0).refunded) == (OrderStatus.PENDING_PAYMENT, 30000)
+    pays(desk, AskedPayment("card", 62700, "tok-3"))
+    desk.succeed()
+    assert (desk.order.status, desk.order.payment_status) == (OrderStatus.PLACED, PaidStatus.PAID)
 
 
 def test_a_leg_moves_to_an_account_that_charges_if_those_that_hold_have_declined() -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -75,6 +76,18 @@ class Shop:
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
         headers = {"Authorization": f"Bearer {key}"}
         return httpx.Client(base_url=self.demo["api"], headers=headers, timeout=60, limits=limits)
+
+    @contextmanager
+    def ruled(self, strategy: str, **weights: int) -> Iterator[None]:
+        """Payments are routed so (``toss_demo=30`` is the account toss-demo); the demo's rule again afterwards."""
+        before = self.admin.get("/v1/routing").raise_for_status().json()
+        rule = {name: before[name] for name in ("strategy", "by", "weights", "fallback", "constraints")}
+        shares = {account.replace("_", "-"): share for account, share in weights.items()}
+        self.admin.put("/v1/routing", json={"strategy": strategy, "weights": shares}).raise_for_status()
+        try:
+            yield
+        finally:
+            self.admin.put("/v1/routing", json=rule).raise_for_status()
 
     def pid(self, name: str) -> int:
         """The process that runs under this name now."""

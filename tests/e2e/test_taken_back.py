@@ -1,22 +1,10 @@
 """What PGs take back after it had succeeded, and deposits that need a bank account to go back to."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from tests.e2e.shop import Shop, until
-
-
-@contextmanager
-def only(shop: Shop, account: str) -> Iterator[None]:
-    """All payments go to one account; the demo's rule again afterwards."""
-    before = shop.admin.get("/v1/routing").raise_for_status().json()
-    rule = {name: before[name] for name in ("strategy", "by", "weights", "fallback", "constraints")}
-    shop.admin.put("/v1/routing", json={"strategy": "single", "weights": {account: 100}}).raise_for_status()
-    yield
-    shop.admin.put("/v1/routing", json=rule).raise_for_status()
 
 
 def net(shop: Shop, order: dict[str, Any]) -> int:
@@ -38,7 +26,7 @@ def fails(shop: Shop, psp: str) -> None:
 
 
 def with_adyen(shop: Shop) -> dict[str, Any]:
-    with only(shop, "adyen-demo"):
+    with shop.ruled("single", adyen_demo=100):
         order = shop.place(points=0, customer="c-81")
     return shop.paid(order["number"])
 
@@ -77,7 +65,7 @@ def test_a_refund_that_bounces_becomes_store_credit(shop: Shop) -> None:
 
 
 def test_a_refund_that_stripe_fails_later_is_planned_anew(shop: Shop) -> None:
-    with only(shop, "stripe-demo"):
+    with shop.ruled("single", stripe_demo=100):
         order = shop.place(token="pm_card_refundFail", points=0, customer="c-83")
     shop.paid(order["number"])
     shop.command(order["number"], "refunds", {"amount": 5000, "reason": "late"})
@@ -93,7 +81,7 @@ def test_a_refund_that_stripe_fails_later_is_planned_anew(shop: Shop) -> None:
 
 def deposited(shop: Shop) -> tuple[dict[str, Any], str]:
     """An order paid into a virtual account of Toss, and the bank's own page of it."""
-    with only(shop, "toss-demo"):
+    with shop.ruled("single", toss_demo=100):
         payments = [{"method": "virtual_account", "amount": 57700, "bank": "20"}]
         number = shop.checkout(points=0, customer="c-82", payments=payments).json()["number"]
     waiting = until("the account is there", lambda: _awaiting_deposit(shop, number))
