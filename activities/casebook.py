@@ -14,19 +14,21 @@ from activities.promise import promise
 from contracts.command import Command, Doubt, Recheck
 from contracts.reconciliation import Hint, Hints
 from domain.payment import RELEASED_OUTCOMES
-from domain.reconciliation import HEALED_BY_ORDER, Movement
+from domain.reconciliation import HEALED_BY_ORDER, Desk, Finding, Movement, desk_of
 
 ACTOR = "opms.reconciliation"
 """Who closes what has healed, and who asks orders."""
 HINTS = 50
 
 _HEALING = ", ".join(f"'{finding.value}'" for finding in sorted(HEALED_BY_ORDER))
-# What a person has closed stays closed as long as the figures are the same.
+_DESKS = ", ".join(f"'{desk.value}'" for desk in Desk)
+# What a person has closed stays closed as long as the figures are the same. A case that nobody was given changes its
+# desk with what it is about.
 _OPEN = text(
-    """
+    f"""
     INSERT INTO reconciliation_case AS c
            (id, store_id, account, kind, subject, number, merchant_ref, operation_id, line_id, expected, actual,
-            currency, opened_at)
+            currency, owner, opened_at)
     SELECT n.id, a.store_id, a.id, n.kind, n.subject,
            coalesce(n.number, (SELECT r.number FROM attempt t JOIN orders r ON r.id = t.order_id
                                 WHERE t.account = a.id AND t.merchant_ref = n.merchant_ref),
@@ -34,24 +36,25 @@ _OPEN = text(
                       WHERE t.account = a.id AND t.reference = n.reference LIMIT 1)),
            coalesce(n.merchant_ref, (SELECT t.merchant_ref FROM attempt t
                                       WHERE t.account = a.id AND t.reference = n.reference LIMIT 1)),
-           n.operation_id, n.line_id, n.expected, n.actual, n.currency, now()
+           n.operation_id, n.line_id, n.expected, n.actual, n.currency, n.owner, now()
       FROM json_to_recordset(CAST(:rows AS json)) AS n(
            id uuid, kind text, subject text, number text, merchant_ref text, reference text, operation_id uuid,
-           line_id bigint, expected bigint, actual bigint, currency text)
+           line_id bigint, expected bigint, actual bigint, currency text, owner text)
       JOIN gateway_account a ON a.id = :account
      WHERE NOT EXISTS (SELECT FROM reconciliation_case k
                         WHERE k.subject = n.subject AND k.kind = n.kind AND k.closed_by <> :actor
                           AND (k.expected, k.actual) = (n.expected, n.actual))
     ON CONFLICT (subject) WHERE closed_at IS NULL DO UPDATE
        SET kind = EXCLUDED.kind, expected = EXCLUDED.expected, actual = EXCLUDED.actual, number = EXCLUDED.number,
-           merchant_ref = EXCLUDED.merchant_ref, operation_id = EXCLUDED.operation_id
+           merchant_ref = EXCLUDED.merchant_ref, operation_id = EXCLUDED.operation_id,
+           owner = CASE WHEN c.owner IN ({_DESKS}) THEN EXCLUDED.owner ELSE c.owner END
      WHERE (c.kind, c.expected, c.actual) <> (EXCLUDED.kind, EXCLUDED.expected, EXCLUDED.actual)
     """
 )
 _CLOSE = text(
     """
     UPDATE reconciliation_case SET closed_at = :now, closed_by = :actor,
-           note = concat_ws(E'\\n', note, 'The next reconciliation found it in order.')
+           note = concat_ws(E'\\n', note, CAST(:why AS text))
      WHERE subject = ANY(:subjects) AND closed_at IS NULL
     """
 )
@@ -81,7 +84,7 @@ _NOTE = text("UPDATE reconciliation_case SET hinted_at = :now WHERE id = ANY(:id
 class Opening:
     """A case to open: a finding about one subject, with both sides' figures in minor units."""
 
-    kind: str
+    kind: Finding
     subject: str
     expected: int
     actual: int
@@ -96,7 +99,7 @@ class Opening:
     def of_movement(cls, movement: Movement) -> "Opening":
         """Money that we say has moved and the PG does not."""
         return cls(
-            "missing_at_pg",
+            Finding.MISSING_AT_PG,
             f"operation:{movement.id}",
             movement.signed,
             0,
@@ -111,14 +114,26 @@ class Opening:
 async def open_cases(connection: AsyncConnection, account: str, openings: Sequence[Opening]) -> None:
     """Open what is not open; a case that is open takes over what is said now. Twice is once."""
     if openings:
-        rows = json.dumps([asdict(one) | {"id": str(uuid7())} for one in openings])
+        rows = json.dumps([asdict(one) | {"id": str(uuid7()), "owner": desk_of(one.kind)} for one in openings])
         await connection.execute(_OPEN, {"account": account, "rows": rows, "actor": ACTOR})
 
 
-async def close_healed(connection: AsyncConnection, subjects: Sequence[str], *, now: datetime) -> None:
-    """Close the cases of subjects that are in order now."""
+async def close_healed(
+    connection: AsyncConnection,
+    subjects: Sequence[str],
+    *,
+    now: datetime,
+    why: str = "The next reconciliation found it in order.",
+) -> None:
+    """Close the cases of subjects that are in order now; ``why`` is added to their notes."""
     if subjects:
-        await connection.execute(_CLOSE, {"subjects": list(subjects), "now": now, "actor": ACTOR})
+        await connection.execute(_CLOSE, {"subjects": list(subjects), "now": now, "actor": ACTOR, "why": why})
+
+
+async def close_withdrawn(connection: AsyncConnection, lines: Sequence[int], *, now: datetime) -> None:
+    """Close the cases of lines that the PG says no longer; of what it says instead there are others."""
+    subjects = [f"line:{line}" for line in lines]
+    await close_healed(connection, subjects, now=now, why="The PG says this line no longer.")
 
 
 async def judge_again(connection: AsyncConnection, account: str) -> None:

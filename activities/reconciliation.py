@@ -4,8 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,9 +15,24 @@ from temporalio import activity
 from typing_extensions import override
 from uuid_utils.compat import uuid7
 
-from activities.casebook import Opening, close_healed, find_untold_cases, judge_again, note_told_cases, open_cases
+from activities.casebook import (
+    Opening,
+    close_healed,
+    close_withdrawn,
+    find_untold_cases,
+    judge_again,
+    note_told_cases,
+    open_cases,
+)
 from activities.desk import utc_now
-from activities.settlement import Cursor, batched, store_lines, uploaded_file
+from activities.settlement import (
+    Cursor,
+    batched,
+    store_lines,
+    uploaded_file,
+    withdraw_restated,
+    withdraw_unread,
+)
 from contracts.reconciliation import (
     FailImport,
     Hinted,
@@ -69,6 +83,7 @@ _PAYOUTS = text(
     SELECT c.payout_ref, c.amount, c.currency, sum(l.net) FILTER (WHERE l.kind <> :payout)::bigint,
            coalesce(bool_and(l.currency = c.currency) FILTER (WHERE l.kind <> :payout), true), c.credited_on
       FROM bank_credit c LEFT JOIN settlement_line l ON l.account = c.account AND l.payout_ref = c.payout_ref
+           AND l.finding IS DISTINCT FROM 'withdrawn'
      WHERE c.account = :account AND c.recorded_at >= :since
      GROUP BY c.id ORDER BY c.id
     """
@@ -142,7 +157,10 @@ class ReconciliationActivities(ReconciliationSteps):
             resume = None
         over = datetime.combine(request.day + timedelta(days=1), time.min, zone)
         covered = request.day if began >= over else None  # Of a day that goes on nobody knows what is missing.
-        await self._note_read(request.id, read.lines, covered, covered)
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOCK, {"account": request.account})
+            await close_withdrawn(connection, await withdraw_unread(connection, request.id, read.run), now=utc_now())
+            await _note_read(connection, request.id, read.lines, (covered, covered))
         return read.lines
 
     async def _read_file(self, request: Import, gateway: Gateway, zone: ZoneInfo, resume: Cursor | None) -> int:
@@ -154,12 +172,9 @@ class ReconciliationActivities(ReconciliationSteps):
                 await store_lines(self._database, request.account, request.id, file.batches(), zone=zone, resume=resume)
             ) is None:
                 resume = None
-        await self._note_read(request.id, found.lines, found.first_day, found.last_day)
-        return found.lines
-
-    async def _note_read(self, import_id: UUID, lines: int, first: Any, last: Any) -> None:
         async with self._database.statement() as connection:
-            await connection.execute(_READ, {"id": import_id, "lines": lines, "first": first, "last": last})
+            await _note_read(connection, request.id, found.lines, (found.first_day, found.last_day))
+        return found.lines
 
     @override
     @activity.defn
@@ -192,10 +207,13 @@ class ReconciliationActivities(ReconciliationSteps):
     async def _judge(
         self, connection: AsyncConnection, account: str, *, named: bool, after: int, counted: Counter[str]
     ) -> int | None:
-        """One chunk; where the next begins."""
-        lines = await unjudged_lines(connection, account, named=named, after=after, limit=CHUNK)
-        if not lines:
+        """One chunk; where the next begins. What the PG says of a line now takes the place of what it said before."""
+        found = await unjudged_lines(connection, account, named=named, after=after, limit=CHUNK)
+        if not found:
             return None
+        withdrawn = await withdraw_restated(connection, found)
+        await close_withdrawn(connection, withdrawn, now=utc_now())
+        lines = [line for line in found if line.id not in withdrawn]
         movements = await movements_of(connection, account, lines)
         judged = reconcile(lines, movements, self._accounts.of(account))
         await connection.execute(_FINDINGS, {"rows": _findings(judged)})
@@ -204,7 +222,7 @@ class ReconciliationActivities(ReconciliationSteps):
         healed += [f"operation:{one.paired.id}" for one in judged if one.paired]
         await close_healed(connection, healed, now=utc_now())
         counted.update(one.finding.value for one in judged)
-        return lines[-1].id
+        return found[-1].id
 
     @override
     @activity.defn
@@ -252,7 +270,7 @@ class ReconciliationActivities(ReconciliationSteps):
                 if finding is Finding.MATCHED:
                     healed.append(subject)
                 else:
-                    opened.append(Opening(finding.value, subject, net or 0, amount, currency))
+                    opened.append(Opening(finding, subject, net or 0, amount, currency))
             await open_cases(connection, account, opened)
             await close_healed(connection, healed, now=utc_now())
         return Tally(dict(counted))
@@ -272,6 +290,13 @@ class ReconciliationActivities(ReconciliationSteps):
             await note_told_cases(connection, request.cases, now=utc_now())
 
 
+async def _note_read(
+    connection: AsyncConnection, import_id: UUID, lines: int, covered: tuple[date | None, date | None]
+) -> None:
+    first, last = covered
+    await connection.execute(_READ, {"id": import_id, "lines": lines, "first": first, "last": last})
+
+
 def _findings(judged: Sequence[Judged]) -> str:
     rows = [
         {"id": one.line.id, "finding": one.finding, "operation_id": str(one.paired.id) if one.paired else None}
@@ -282,7 +307,7 @@ def _findings(judged: Sequence[Judged]) -> str:
 
 def _opening(one: Judged) -> Opening:
     return Opening(
-        one.finding.value,
+        one.finding,
         f"line:{one.line.id}",
         one.expected,
         one.actual,

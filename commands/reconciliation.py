@@ -1,17 +1,20 @@
 """Asking for a reconciliation, handing in what PGs and banks send, and deciding cases."""
 
+import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import IO, Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
 from uuid_utils.compat import uuid7
 
 from commands.routing import UnknownGateway
@@ -21,6 +24,8 @@ from domain.errors import Rejected
 from gateways.gateway import SettlementFile
 from models.database import Database
 from workflows.reconciliation import ReconciliationWorkflow
+
+log = structlog.get_logger()
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes of a settlement file."""
@@ -214,14 +219,38 @@ async def _owned(connection: AsyncConnection, store: str, account: str) -> None:
         raise UnknownGateway(f"no PG account {account} in this store")
 
 
+async def has_ended(client: Client, account: str, import_id: UUID, *, within: timedelta) -> bool:
+    """Whether the run of an import is over, as soon as it is; False if it goes on after ``within``, by itself.
+
+    Whatever came of it stands in the import's row. Also False while Temporal is out of reach.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            _ = await client.get_workflow_handle(_workflow_id(account, import_id)).result()
+    except TimeoutError:
+        return False
+    except WorkflowFailureError:
+        return True
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return True  # It was over so long ago that Temporal has forgotten it.
+        log.warning("reconciliation.end_not_seen", import_id=str(import_id), reason=error.message)
+        return False
+    return True
+
+
 async def _start(client: Client, account: str, import_id: UUID) -> None:
     """One run of an import at a time; one that is running is asked to read once more."""
     _ = await client.start_workflow(
         ReconciliationWorkflow.run,
         ReconcileInput(account, import_id),
-        id=f"reconciliation.{account}.{import_id}",
+        id=_workflow_id(account, import_id),
         task_queue=UPDATES,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         start_signal="ask",
         static_summary=f"Reconciliation of {account}",
     )
+
+
+def _workflow_id(account: str, import_id: UUID) -> str:
+    return f"reconciliation.{account}.{import_id}"

@@ -51,7 +51,7 @@ def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -
         outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
         tries=operation.tries + 1,
         operation_ref=answer.operation_ref or operation.operation_ref,
-        detail="; ".join(r for r in reasons if r) or operation.detail,
+        detail="; ".join(dict.fromkeys(r for r in reasons if r)) or operation.detail,
         resolved_at=None if outcome in UNRESOLVED else moment.now,
     )
     order = order.put(operation)

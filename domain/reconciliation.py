@@ -5,7 +5,7 @@ known by our reference or by the PG's. Amounts are minor units; what leaves the 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -44,14 +44,33 @@ class Finding(StrEnum):
     STATUS_MISMATCH = "status_mismatch"
     """The PG has settled what our books do not have as succeeded, or taken back what they still have."""
     DUPLICATE_LINE = "duplicate_line"
+    CHANGED_LINE = "changed_line"
+    """The PG says other money of a line than it said in an earlier reading, and our books have nothing against it."""
+    WITHDRAWN = "withdrawn"
+    """The PG says it no longer: a later reading has the line with other money, or its day without it."""
     PAYOUT_MISMATCH = "payout_mismatch"
     """The bank's credit is not the sum of the lines of its payout."""
 
 
-EXCEPTIONS = frozenset(Finding) - {Finding.MATCHED, Finding.BOOKKEEPING, Finding.TIMING}
+EXCEPTIONS = frozenset(Finding) - {Finding.MATCHED, Finding.BOOKKEEPING, Finding.TIMING, Finding.WITHDRAWN}
 """Findings that open a case."""
 HEALED_BY_ORDER = frozenset({Finding.MISSING_IN_OPMS, Finding.STATUS_MISMATCH})
 """Findings that end when the order learns of the money: its workflow is told to look, and the line is judged again."""
+
+
+class Desk(StrEnum):
+    """Who owns a case until it is given to somebody."""
+
+    OPERATIONS = "operations"
+    """Looks at orders: whose money is it, and where does it belong?"""
+    FINANCE = "finance"
+    """Asks the PG or the bank, and claims."""
+
+
+def desk_of(finding: Finding) -> Desk:
+    """The first owner of a case: what an order can explain is for operations, figures alone are for finance."""
+    return Desk.OPERATIONS if finding in HEALED_BY_ORDER else Desk.FINANCE
+
 
 _NO_PART = frozenset({LineKind.FEE, LineKind.RESERVE, LineKind.PAYOUT})
 _MOVES = frozenset({LineKind.CHARGE, LineKind.REFUND})
@@ -83,6 +102,14 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Restated:
+    """What a PG said of a line in an earlier reading, and what it says now: net, minor units."""
+
+    before: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of a PG's settlement. ``repeats``: how often the same line stood there once more."""
 
@@ -95,6 +122,8 @@ class Line:
     reference: str | None = None
     merchant_ref: str | None = None
     repeats: int = 0
+    restated: Restated | None = None
+    """Set for a line that an earlier reading had with other money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +156,8 @@ class Movement:
 class Judged:
     """One line with its finding. ``about`` may be a movement that another line is paired with (a duplicate).
 
-    ``expected`` and ``actual`` are what our books and the PG say: fees for a fee variance, else signed amounts.
+    ``expected`` and ``actual`` are what our books and the PG say: fees for a fee variance, else signed amounts. For a
+    changed line they are what the PG said before and says now.
     """
 
     line: Line
@@ -147,10 +177,11 @@ def reconcile(lines: Sequence[Line], movements: Sequence[Movement], terms: Terms
     pairs = _pair([line for line in lines if line.kind in _MOVES], movements)
     related = _related(movements)
     undone = _undone([line for line in lines if line.kind == LineKind.REVERSAL], related)
-    return [
+    judged = [
         _reversal(line, undone[line.id]) if line.id in undone else _judge(line, pairs.get(line.id), related, terms)
         for line in lines
     ]
+    return [_remembered(one) for one in judged]
 
 
 def waiting(started_on: date, moved_on: date, read: Collection[date], days: int) -> Finding:
@@ -249,6 +280,17 @@ def _reversal(line: Line, undone: Movement) -> Judged:
     if finding is Finding.MATCHED and line.repeats:
         return Judged(line, Finding.DUPLICATE_LINE, None, undone, back, line.gross * (1 + line.repeats))
     return Judged(line, finding, None, undone, back, line.gross)
+
+
+def _remembered(judged: Judged) -> Judged:
+    """A line that fits our books, or needs none, and says something else than before is not in order for that.
+
+    Except the PG's payout: while its day goes on it grows, and the bank's credit judges it.
+    """
+    restated, line = judged.line.restated, judged.line
+    if restated is None or judged.finding in EXCEPTIONS or line.kind == LineKind.PAYOUT:
+        return judged
+    return replace(judged, finding=Finding.CHANGED_LINE, expected=restated.before, actual=restated.now)
 
 
 def _known(line: Line, related: Mapping[tuple[str, str], list[Movement]]) -> list[Movement]:

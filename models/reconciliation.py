@@ -28,7 +28,7 @@ class SettlementImport(SQLModel, table=True):
     file_hash: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     state: str
     lines: int
-    """How many lines were read the last time, those that were known already included."""
+    """How many lines the last reading that came to its end has had, those that were known already included."""
     first_day: date | None
     last_day: date | None
     """The days that this import covers to their end, in the account's time zone; empty until it was read."""
@@ -48,14 +48,17 @@ class SettlementFileChunk(SQLModel, table=True):
 
 
 class SettlementLineRow(SQLModel, table=True):
-    """One line, once per account. ``repeats``: how often it stood once more in one and the same reading.
+    """One line, once per account: by the PG's name of it and the money that it says, which every channel says alike.
 
-    ``run`` and ``batch`` tell such a line from one that is only read again.
+    ``repeats``: how often it stood once more in one and the same reading. ``run`` (a UUIDv7: readings are in the order
+    of time) and ``batch`` tell such a line from one that is only read again.
     """
 
     __tablename__ = "settlement_line"
     __table_args__ = (
-        UniqueConstraint("account", "hash"),
+        UniqueConstraint(
+            "account", "line_ref", "kind", "currency", "gross", "fee", "net", name="uq_settlement_line_said"
+        ),
         one_of("finding", Finding),
         Index("ix_settlement_line_unjudged", "account", "id", postgresql_where=text("finding IS NULL")),
         Index(
@@ -70,7 +73,6 @@ class SettlementLineRow(SQLModel, table=True):
     account: str
     import_id: UUID = reference("settlement_import.id")
     operation_id: UUID | None = reference("operation.id", nullable=True, index=False)
-    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     line_ref: str
     kind: str
     reference: str | None
@@ -132,7 +134,7 @@ class ReconciliationCase(SQLModel, table=True):
     expected: int = minor()
     actual: int = minor()
     currency: str = Field(max_length=3)
-    owner: str | None
+    owner: str
     note: str | None
     opened_at: datetime = moment()
     hinted_at: datetime | None = maybe_moment()

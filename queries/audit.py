@@ -189,9 +189,9 @@ _MONEY_OF = text(f"{_ATTEMPTS} WHERE t.account = :account AND t.merchant_ref = :
 _ACCOUNTS = text("SELECT id FROM gateway_account ORDER BY id")
 _CASES = text(
     """
-    SELECT coalesce(number, 'no order'), format('%s at %s: our books say %s, the PG %s %s, open for %s days, %s', kind,
-           account, expected, actual, currency, extract(day FROM now() - opened_at),
-           coalesce('with ' || owner, 'nobody''s'))
+    SELECT coalesce(number, 'no order'), format('%s at %s: %s %s, the PG %s %s, open for %s days, with %s', kind,
+           account, CASE kind WHEN 'changed_line' THEN 'before, the PG said' ELSE 'our books say' END, expected, actual,
+           currency, extract(day FROM now() - opened_at), owner)
       FROM reconciliation_case WHERE closed_at IS NULL ORDER BY id
     """
 )

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import Rejected
+from domain.reconciliation import Finding
 
 
 class UnknownReconciliation(Rejected):
@@ -19,8 +20,11 @@ class UnknownReconciliation(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class ImportView:
-    """One day or file of one account, how far it is, and what was found. ``new``: lines that it was the first to bring.
+    """One day or file of one account, how far it is, and what was found.
 
+    ``lines``: of the last reading that came to its end; before there is one, what is stored. ``new``: those of them
+    that no other day or file had brought before; ``findings`` are of these. ``withdrawn``: lines that it had
+    brought and the PG says no longer, or with other money; they are no part of ``new``.
     ``state``: requested, reading, read, reconciled, failed (``problem`` says why; then nothing of a file is taken).
     """
 
@@ -35,8 +39,14 @@ class ImportView:
     requested_at: datetime
     finished_at: datetime | None
     new: int
+    withdrawn: int
     findings: dict[str, int]
     open_cases: int
+
+    @property
+    def finished(self) -> bool:
+        """Read and judged, or failed."""
+        return self.state in {"reconciled", "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class CaseView:
     expected: int
     actual: int
     currency: str
-    owner: str | None
+    owner: str
     note: str | None
     opened_at: datetime
     hinted_at: datetime | None
@@ -120,8 +130,11 @@ async def view_import(connection: AsyncConnection, store: str, import_id: UUID) 
         raise UnknownReconciliation("no such reconciliation in this store")
     rows = (await connection.execute(_FINDINGS, {"id": import_id})).all()
     findings: dict[str, int] = {str(finding): int(count) for finding, count in rows}
+    withdrawn = findings.pop(Finding.WITHDRAWN.value, 0)
+    new = sum(findings.values())
     cases = (await connection.execute(_OPEN, {"id": import_id})).scalar_one()
-    return ImportView(**row, new=sum(findings.values()), findings=findings, open_cases=cases)
+    said = dict(row) | {"lines": max(row["lines"], new)}
+    return ImportView(**said, new=new, withdrawn=withdrawn, findings=findings, open_cases=cases)
 
 
 async def list_cases(

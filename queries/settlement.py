@@ -1,7 +1,7 @@
 """What the reconciliation compares: lines of a PG, and our movements at it, with what each says of the other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.gateway import OperationKind, Outcome
-from domain.reconciliation import Line, LineKind, Movement
+from domain.reconciliation import Line, LineKind, Movement, Restated
 
 # A charge that our books have as declined is known once an orphan's question has found it (`domain.orphan`).
 _MOVEMENT = """
@@ -27,9 +27,13 @@ _MOVES_MONEY = """
 """
 _LINES = text(
     """
-    SELECT id, kind, gross, fee, currency, operation_ref, reference, merchant_ref, repeats FROM settlement_line
-     WHERE account = :account AND finding IS NULL AND (operation_ref IS NOT NULL) = :named AND id > :after
-     ORDER BY id LIMIT :limit
+    SELECT l.id, l.kind, l.gross, l.fee, l.currency, l.operation_ref, l.reference, l.merchant_ref, l.repeats,
+           (SELECT p.net FROM settlement_line p
+             WHERE p.account = l.account AND p.line_ref = l.line_ref AND p.run < l.run ORDER BY p.run DESC LIMIT 1),
+           l.net
+      FROM settlement_line l
+     WHERE l.account = :account AND l.finding IS NULL AND (l.operation_ref IS NOT NULL) = :named AND l.id > :after
+     ORDER BY l.id LIMIT :limit
     """
 )
 _MOVEMENTS = text(
@@ -75,9 +79,13 @@ class Waiting:
 async def unjudged_lines(
     connection: AsyncConnection, account: str, *, named: bool, after: int, limit: int
 ) -> list[Line]:
-    """Lines without a finding behind ``after``; ``named``: those that name an operation, or those that do not."""
+    """Lines without a finding behind ``after``; ``named``: those that name an operation, or those that do not.
+
+    Each with what an earlier reading said of the line of its name, if it said other money.
+    """
     wanted = {"account": account, "named": named, "after": after, "limit": limit}
-    return [Line(*row) for row in await connection.execute(_LINES, wanted)]
+    rows = await connection.execute(_LINES, wanted)
+    return [_line(row) for row in rows]
 
 
 async def movements_of(connection: AsyncConnection, account: str, lines: Sequence[Line]) -> list[Movement]:
@@ -104,6 +112,12 @@ async def days_read(connection: AsyncConnection, account: str, since: date) -> f
     return frozenset(
         first + timedelta(days=k) for first, last in rows for k in range((last - first).days + 1) if first is not None
     )
+
+
+def _line(row: Any) -> Line:
+    before, now = row[9:]
+    line = Line(*row[:9])
+    return line if before is None else replace(line, restated=Restated(before, now))
 
 
 def _movement(row: Any) -> Movement:

@@ -1,6 +1,6 @@
 """Reconciliation: ask for a day, hand in a file or a bank credit, look at what was found, decide cases."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from api.auth import Caller, require
 from api.cursor import decode, encode, invalid_cursor
 from api.once import once
+from api.prefer import applied, wait_of
 from api.problem import Refused
 from api.resources import resources_of
 from api.schemas.reconciliation import (
@@ -34,6 +35,7 @@ from commands.reconciliation import (
     Upload,
     assign_case,
     close_case,
+    has_ended,
     reconcile_day,
     reconcile_file,
     record_credit,
@@ -46,7 +48,8 @@ router = APIRouter(tags=["reconciliation"])
 
 Admin = Annotated[Caller, Depends(require("admin"))]
 ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {"model": ReconciliationOut, "description": "It is on its way; `Location` tells what becomes of it."}
+    200: {"model": ReconciliationOut, "description": "It has ended within the time of `Prefer: wait=N`."},
+    202: {"model": ReconciliationOut, "description": "It is on its way; `Location` tells what becomes of it."},
 }
 FILE: dict[str, Any] = {
     "requestBody": {
@@ -72,6 +75,7 @@ class CaseFilters:
 @router.post("/reconciliations", summary="Reconcile a day now", status_code=202, responses=ACCEPTED)
 async def start(request: Request, body: ReconciliationIn, caller: Admin) -> Response:
     """Reads what the PG settled on that day and judges it. The same day again is the same reconciliation."""
+    wait = wait_of(request.headers)
     resources = resources_of(request)
     settings = resources.settings.gateways.get(body.account)
     if body.day > datetime.now(ZoneInfo(settings.timezone if settings else "UTC")).date():
@@ -82,7 +86,7 @@ async def start(request: Request, body: ReconciliationIn, caller: Admin) -> Resp
         import_id = await reconcile_day(
             resources.client, resources.database, caller.store, body.account, body.day, actor=f"key:{caller.label}"
         )
-        return await _accepted(request, caller, import_id)
+        return await _accepted(request, caller, body.account, import_id, wait=wait)
 
     return await once(request, caller, route="reconciliation.start", required=False, number=None, run=run)
 
@@ -106,6 +110,7 @@ async def take_file(request: Request, account: str, caller: Admin) -> Response:
 
     It is read to its end before anything of it counts: a file that is cut or has other columns fails as a whole.
     """
+    wait = wait_of(request.headers)
     resources = resources_of(request)
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced[:18]) > LARGEST_FILE:
@@ -119,7 +124,7 @@ async def take_file(request: Request, account: str, caller: Admin) -> Response:
         raise _too_large() from error
     except ClientDisconnect as cut:
         raise Refused("bad_request", "the file was not received to its end; nothing of it is kept") from cut
-    return await _accepted(request, caller, import_id)
+    return await _accepted(request, caller, account, import_id, wait=wait)
 
 
 @router.post("/bank-credits", summary="Record a bank credit", status_code=201)
@@ -172,14 +177,17 @@ async def close(request: Request, case_id: UUID, body: CloseIn, caller: Admin) -
     return await once(request, caller, route="case.close", required=False, number=None, run=run)
 
 
-async def _accepted(request: Request, caller: Caller, import_id: UUID) -> Response:
-    async with resources_of(request).database.reading() as connection:
+async def _accepted(request: Request, caller: Caller, account: str, import_id: UUID, *, wait: int | None) -> Response:
+    """202, or 200 if it has ended within ``wait`` seconds; None: nobody waits."""
+    resources = resources_of(request)
+    ended = bool(wait) and await has_ended(resources.client, account, import_id, within=timedelta(seconds=wait or 0))
+    async with resources.database.reading() as connection:
         view = await view_import(connection, caller.store, import_id)
     return Response(
         reconciliation_out(view).model_dump_json(),
-        status_code=202,
+        status_code=200 if ended and view.finished else 202,
         media_type="application/json",
-        headers={"Location": f"/v1/reconciliations/{import_id}"},
+        headers={"Location": f"/v1/reconciliations/{import_id}", **applied(wait)},
     )
 
 

@@ -22,7 +22,7 @@ class ReconciliationIn(Asked):
 
 
 class ReconciliationOut(BaseModel):
-    """One day or one file. ``new``: lines that it was the first to bring; ``findings`` are of these."""
+    """One day or one file."""
 
     id: UUID
     account: str
@@ -30,9 +30,10 @@ class ReconciliationOut(BaseModel):
     file_hash: str | None = Field(description="SHA-256 of the uploaded file.")
     state: Literal["requested", "reading", "read", "reconciled", "failed"]
     problem: str | None = Field(description="Why it failed. Nothing of a failed file is taken.")
-    lines: int
-    new: int
-    findings: dict[str, int] = Field(description="Lines by finding; `unjudged` while it is on its way.")
+    lines: int = Field(description="How many its last reading has had.")
+    new: int = Field(description="Those of them that no other day or file had brought before.")
+    withdrawn: int = Field(description="Lines that it had brought and the PG says no longer; not in `new`.")
+    findings: dict[str, int] = Field(description="The `new` lines by finding; `unjudged` while it is on its way.")
     open_cases: int
     requested_by: str
     requested_at: datetime
@@ -54,7 +55,7 @@ class CaseOut(BaseModel):
     expected: int
     actual: int
     currency: str
-    owner: str | None
+    owner: str = Field(description="Who looks after it: first the desk `finance` or `operations`, by what was found.")
     note: str | None
     age_days: int
     opened_at: datetime
@@ -115,6 +116,7 @@ def reconciliation_out(view: ImportView) -> ReconciliationOut:
             "problem": view.problem,
             "lines": view.lines,
             "new": view.new,
+            "withdrawn": view.withdrawn,
             "findings": view.findings,
             "open_cases": view.open_cases,
             "requested_by": view.requested_by,

@@ -810,6 +810,7 @@ def upgrade() -> None:
         sa.Column("abandoning", sa.Boolean(), nullable=False),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fingerprint", sa.String(), nullable=True),
         sa.Column("neutralized_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("contradicted", sa.Boolean(), nullable=False),
         sa.Column("orphan", sa.Boolean(), nullable=False),
@@ -963,7 +964,6 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
         sa.Column("import_id", sa.Uuid(), nullable=False),
-        sa.Column("hash", sa.LargeBinary(), nullable=False),
         sa.Column("line_ref", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("reference", sa.String(), nullable=True),
@@ -982,13 +982,15 @@ def upgrade() -> None:
         sa.Column("finding", sa.String(), nullable=True),
         sa.Column("operation_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
-            "finding IN ('matched', 'bookkeeping', 'timing', 'amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'payout_mismatch')",
+            "finding IN ('matched', 'bookkeeping', 'timing', 'amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'changed_line', 'withdrawn', 'payout_mismatch')",
             name=op.f("ck_settlement_line_finding_known"),
         ),
         sa.ForeignKeyConstraint(["import_id"], ["settlement_import.id"], name=op.f("fk_settlement_line_import_id")),
         sa.ForeignKeyConstraint(["operation_id"], ["operation.id"], name=op.f("fk_settlement_line_operation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_settlement_line")),
-        sa.UniqueConstraint("account", "hash", name=op.f("uq_settlement_line_account_hash")),
+        sa.UniqueConstraint(
+            "account", "line_ref", "kind", "currency", "gross", "fee", "net", name="uq_settlement_line_said"
+        ),
     )
     op.create_index(op.f("ix_settlement_line_import_id"), "settlement_line", ["import_id"], unique=False)
     op.create_index(
@@ -1040,14 +1042,14 @@ def upgrade() -> None:
         sa.Column("expected", sa.BigInteger(), nullable=False),
         sa.Column("actual", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
-        sa.Column("owner", sa.String(), nullable=True),
+        sa.Column("owner", sa.String(), nullable=False),
         sa.Column("note", sa.String(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hinted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("closed_by", sa.String(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'payout_mismatch')",
+            "kind IN ('amount_mismatch', 'fee_variance', 'missing_at_pg', 'missing_in_opms', 'status_mismatch', 'duplicate_line', 'changed_line', 'payout_mismatch')",
             name=op.f("ck_reconciliation_case_kind_known"),
         ),
         sa.ForeignKeyConstraint(["store_id"], ["store.id"], name=op.f("fk_reconciliation_case_store_id")),

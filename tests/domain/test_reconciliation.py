@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from domain.gateway import Outcome
 from domain.reconciliation import (
     EXCEPTIONS,
+    Desk,
     Fee,
     Finding,
     Judged,
     Line,
     LineKind,
     Movement,
+    Restated,
     Terms,
+    desk_of,
     payout_finding,
     reconcile,
     waiting,
@@ -66,6 +69,33 @@ def test_any_one_name_suffices_to_pair(kept: str) -> None:
 )
 def test_what_differs_is_named(changed: dict[str, Any], finding: Finding) -> None:
     assert found(replace(CHARGE, **changed)) == [finding]
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({}, Finding.CHANGED_LINE),
+        ({"fee": 41}, Finding.FEE_VARIANCE),
+        ({"gross": 999}, Finding.AMOUNT_MISMATCH),
+        ({"repeats": 1}, Finding.DUPLICATE_LINE),
+        ({"kind": "fee"}, Finding.CHANGED_LINE),
+        ({"kind": "payout"}, Finding.BOOKKEEPING),
+    ],
+)
+def test_a_line_that_says_something_else_than_before_is_never_in_order(
+    changed: dict[str, Any], finding: Finding
+) -> None:
+    [judged] = reconcile([replace(CHARGE, restated=Restated(900, 960), **changed)], (CHARGED,), TERMS)
+    assert judged.finding is finding
+    if finding is Finding.CHANGED_LINE:
+        assert (judged.expected, judged.actual) == (900, 960)
+        assert judged.paired == (CHARGED if judged.line.kind == "charge" else None)
+
+
+def test_every_case_has_a_desk_by_what_can_explain_it() -> None:
+    at_operations = {finding for finding in EXCEPTIONS if desk_of(finding) is Desk.OPERATIONS}
+    assert at_operations == {Finding.MISSING_IN_OPMS, Finding.STATUS_MISMATCH}
+    assert {desk_of(finding) for finding in EXCEPTIONS} == set(Desk)
 
 
 REVERSED = replace(REFUND, id=3, kind="reversal", gross=400)
