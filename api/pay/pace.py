@@ -3,7 +3,8 @@
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-_SPAN_SECONDS = 60.0
+SPAN_SECONDS = 60
+"""Whoever waits so long is let through again."""
 _REMEMBERED = 20_000
 
 
@@ -21,7 +22,7 @@ class Pace:
         now = self._clock()
         times = self._seen.setdefault(word, deque())
         self._seen.move_to_end(word)
-        while times and times[0] <= now - _SPAN_SECONDS:
+        while times and times[0] <= now - SPAN_SECONDS:
             times.popleft()
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)

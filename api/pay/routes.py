@@ -4,40 +4,42 @@ Nothing here decides about money: the page gives the same commands as any client
 click or a reloaded page has one effect.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from secrets import token_urlsafe
 from urllib.parse import parse_qsl
 from uuid import UUID, uuid4, uuid5
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+from uuid_utils.compat import uuid7
 
 from api.middleware import read_body
 from api.pay.link import links_to_pay
-from api.pay.pace import Pace
-from api.pay.view import View, offers, view_of
-from api.pay.words import LANGUAGES, WORDS, language_of, money
+from api.pay.pace import SPAN_SECONDS, Pace
+from api.pay.page import write
+from api.pay.view import View, is_untold, offers, sent_on, view_of
+from api.pay.words import language_of
 from api.problem import request_id_of
-from api.resources import resources_of
+from api.resources import capabilities_of, resources_of
 from api.schemas.payment import CompletionIn
 from api.waiting import until_final
 from commands.command import submit
 from contracts.command import Body, Command, Pay
 from domain.checkout import AskedPayment
 from domain.errors import Problem
-from domain.order import Order
-from domain.payment import PaymentRequest
+from domain.moment import Moment
+from domain.offer import is_takeable, needs_of, route_by
 from domain.states import TenderStatus
-from queries.order import view_order
-from queries.pay import UnknownPaymentRequest, find_request, paying_accounts
+from queries.order import OrderView, view_order
+from queries.pay import UnknownPaymentRequest, find_request
+from queries.routing import load_in_force
 
 METHODS = ("card", "transfer", "virtual_account")
 """What the page offers, if an account of the store takes it."""
@@ -46,10 +48,11 @@ MOST_FIELDS = 30
 OF_ONE_LINK, OF_ONE_STRANGER = 60, 20
 """Requests a minute: with one good link, and with bad ones from one address."""
 PATIENCE_SECONDS = 8.0
+FIRST_LOOK_SECONDS, LATER_LOOK_SECONDS = 0.05, 1.0
+"""Between two looks at an order for news: at first, and at last."""
+REFRESH_SECONDS = {"busy": 3, "no_way": 30}
+"""Pages that look again by themselves."""
 ACTOR = "customer:link"
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-)
 
 
 class PayPage:
@@ -87,12 +90,11 @@ class PayPage:
         method, stale = form.get("method", ""), form.get("left") != str(found.view.left)
         if stale or method not in methods or chosen is None:
             return RedirectResponse(f"{found.here}&changed", 303)
-        back = f"{found.link}/back?lang={found.language}"
-        asked = AskedPayment(method, chosen, return_url=back)
+        asked = AskedPayment(method, chosen, return_url=found.back)
         command_id = uuid5(found.request.id, f"pay {form.get('once', '')}")
         await found.give(command_id, Pay((asked,), found.request.id, found.view.left))
         await until_final(request, command_id, PATIENCE_SECONDS)
-        after = await self._find(request)
+        after = await found.anew()
         return RedirectResponse(after.view.action_url or after.here, 303)
 
     async def _back(self, request: Request) -> Response:
@@ -102,12 +104,15 @@ class PayPage:
             return away.page(request)
         brought = await _brought_by(request)
         waiting = [p for p in found.order.tenders(found.request) if p.status is TenderStatus.ACTION_REQUIRED]
+        ends = time.monotonic() + PATIENCE_SECONDS
         for payment in waiting:
             digest = sha256(repr(sorted(brought.details.items())).encode()).hexdigest()
             command_id = uuid5(payment.id, f"back {digest}")
             await found.give(command_id, brought.to_command(payment.id))
-            await until_final(request, command_id, PATIENCE_SECONDS)
-        return RedirectResponse(found.here, 303)
+            await until_final(request, command_id, ends - time.monotonic())
+        after = await _told(await found.anew(), ends)
+        next_page = sent_on(after.order, after.request, {p.id: p.action_url for p in waiting})
+        return RedirectResponse(next_page or after.here, 303)
 
     async def _find(self, request: Request) -> "Found":
         """The request that the link opens, as it stands. Raises `Turned`."""
@@ -124,8 +129,8 @@ class PayPage:
                 place = await find_request(connection, request_id)
             except UnknownPaymentRequest as no:
                 raise Turned("unknown") from no
-            order = (await view_order(connection, place.store, place.number)).order
-        return Found(request, links.url(request_id) or "", order, order.request(request_id), ZoneInfo(place.timezone))
+            shown = await view_order(connection, place.store, place.number)
+        return Found(request, links.url(request_id) or "", shown, request_id, ZoneInfo(place.timezone))
 
 
 class Turned(Exception):
@@ -138,20 +143,25 @@ class Turned(Exception):
         self.why = why
 
     def page(self, request: Request) -> Response:
-        """The page that says so."""
-        return _html("message.html", request, self.STATUS[self.why], message=self.why, refresh=False)
+        """The page that says so, and when to come again."""
+        page = _html("message.html", request, self.STATUS[self.why], message=self.why, refresh=None, view=None)
+        if self.why == "slow":
+            page.headers["Retry-After"] = str(SPAN_SECONDS)
+        return page
 
 
 class Found:
     """A request and the browser that looks at it."""
 
-    def __init__(self, http: Request, link: str, order: Order, request: PaymentRequest, clock: ZoneInfo) -> None:
+    def __init__(self, http: Request, link: str, shown: OrderView, request_id: UUID, clock: ZoneInfo) -> None:
         self._http = http
         self._clock = clock
         self.link = link
-        self.order = order
-        self.request = request
-        self.view: View = view_of(order, request)
+        self.order = shown.order
+        self.request = shown.order.request(request_id)
+        self.view: View = view_of(self.order, self.request, datetime.now(UTC))
+        self.deciding = any(c.actor == ACTOR and c.decided_at is None for c in shown.commands)
+        """What the customer did last is accepted, and its effect is not to be seen yet."""
         self.language = _language(http)
 
     @property
@@ -159,19 +169,24 @@ class Found:
         """The page in the customer's language, on whatever host it was opened."""
         return f"{self._http.scope.get('root_path', '')}/pay/{self._http.path_params['token']}?lang={self.language}"
 
+    @property
+    def back(self) -> str:
+        """Where the PG's page sends the customer back to."""
+        return f"{self.link}/back?lang={self.language}"
+
     async def offers(self) -> tuple[tuple[int, ...], list[str]]:
-        """The amounts to choose from, and the methods by which an account of the store takes them."""
-        resources = resources_of(self._http)
-        async with resources.database.reading() as connection:
-            names = await paying_accounts(connection, self.order.store_id)
-        limits = [
-            limit for n in names if n in resources.gateways for limit in resources.gateways[n].capabilities().limits
-        ]
-        fitting = [limit for limit in limits if limit.currency == self.order.currency]
+        """The amounts to choose from, and the methods by which routing would find an account for them now."""
+        now = datetime.now(UTC)
+        can = capabilities_of(self._http)
+        async with resources_of(self._http).database.reading() as connection:
+            force = await load_in_force(connection, self.order.store_id, can, now)
+        if force is None:
+            return (), []
+        moment = Moment(now, uuid7, route_by(force.rule, force.accounts, needs_of(self.order)))
 
         def methods_of(amount: int) -> list[str]:
-            taken = {limit.method for limit in fitting if limit.minimum <= amount <= limit.maximum}
-            return [method for method in METHODS if method in taken]
+            asked = [AskedPayment(method, amount, return_url=self.back) for method in METHODS]
+            return [one.method for one in asked if is_takeable(self.order, self.request.id, one, moment)]
 
         return offers(self.view.amounts, methods_of)
 
@@ -181,20 +196,40 @@ class Found:
         command = Command(command_id, self.order.store_id, self.order.number, ACTOR, body, request_id_of(self._http))
         await submit(resources.client, resources.database, command)
 
+    async def anew(self) -> "Found":
+        """The same, as it stands by now."""
+        async with resources_of(self._http).database.reading() as connection:
+            shown = await view_order(connection, self.order.store_id, self.order.number)
+        return Found(self._http, self.link, shown, self.request.id, self._clock)
+
     async def page(self) -> Response:
         """What the request's state asks for."""
-        view = self.view
-        if view.state in {"paid", "over", "busy"}:
-            return _html("message.html", self._http, 200, message=view.state, refresh=view.state == "busy")
-        amounts, methods = await self.offers() if view.state == "open" else ((), [])
-        if view.state == "open" and not methods:
-            return _html("message.html", self._http, 200, message="no_way", refresh=True)
+        state = "busy" if self.deciding and self.view.state in {"open", "go_on"} else self.view.state
+        if state in {"paid", "over", "busy"}:
+            return self._message(state)
+        amounts, methods = await self.offers() if state == "open" else ((), [])
+        if state == "open" and not methods:
+            return self._message("no_way")
         form = {"amounts": amounts, "methods": methods, "once": str(uuid4()), "link": self.here}
         changed = "changed" in self._http.query_params
-        return _html("pay.html", self._http, 200, view=view, changed=changed, when=self._when, **form)
+        return _html("pay.html", self._http, 200, view=self.view, changed=changed, clock=self._clock, **form)
 
-    def _when(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._clock):%Y-%m-%d %H:%M %Z}"
+    def _message(self, name: str) -> Response:
+        refresh = REFRESH_SECONDS.get(name)
+        return _html("message.html", self._http, 200, message=name, refresh=refresh, view=self.view)
+
+
+async def _told(found: Found, ends: float) -> Found:
+    """As it stands once what the customer brought is decided and the PG told of it, but at ``ends`` at the latest.
+
+    ``ends``: seconds of the clock that never goes back.
+    """
+    pause = FIRST_LOOK_SECONDS
+    while (found.deciding or is_untold(found.order, found.request)) and time.monotonic() < ends:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LATER_LOOK_SECONDS)
+        found = await found.anew()
+    return found
 
 
 def _language(request: Request) -> str:
@@ -202,12 +237,8 @@ def _language(request: Request) -> str:
 
 
 def _html(template: str, request: Request, status: int, **what: object) -> Response:
-    language = _language(request)
     nonce = token_urlsafe(12)
-    other = next(other for other in LANGUAGES if other != language)
-    html = _TEMPLATES.get_template(template).render(
-        t=WORDS[language], language=language, other=other, nonce=nonce, money=money, **what
-    )
+    html = write(template, _language(request), nonce=nonce, **what)
     headers = {
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",

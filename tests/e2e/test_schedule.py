@@ -1,13 +1,8 @@
 """A deposit now, the rest later: placed by the API, paid by API and by link, and given back if a part does not come."""
 
-import os
-import re
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -15,8 +10,10 @@ import httpx
 import pytest
 
 from tests.e2e.asking import post
+from tests.e2e.page import form_of, text_of
 from tests.e2e.problem import pointers, refusal
 from tests.e2e.shop import Shop, checkout_body, until
+from tests.e2e.stopped import nothing_decided
 
 DEPOSIT, REST = 7700, 50_000
 THIRD = 19_000
@@ -81,15 +78,6 @@ def captured(shop: Shop, number: str, amount: int) -> dict[str, Any]:
         return order if order["totals"]["captured"] == amount else None
 
     return until(f"{amount} is captured", found)
-
-
-def form_of(page: httpx.Response) -> tuple[str, dict[str, str], list[str]]:
-    """Where the page's form goes, its hidden fields, and the amounts that it lets the customer choose from."""
-    assert page.status_code == 200, page.text
-    found = re.search(r'<form method="post" action="([^"]+)"', page.text)
-    assert found, page.text
-    hidden = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)"', page.text))
-    return unescape(found[1]), hidden, re.findall(r'<input type="radio" name="amount" value="(\d+)"', page.text)
 
 
 @pytest.fixture
@@ -229,7 +217,7 @@ def test_the_customer_pays_part_after_part_by_one_link(shop: Shop, browser: http
     assert (amounts, hidden["amount"]) == ([], "30000")
     assert "Payment plan" in page.text
     assert [page.text.count(f'<span class="soft">{word}') for word in ("paid", "due", "upcoming")] == [2, 1, 0]
-    korean = browser.get(f"{link}?lang=ko").text
+    korean = text_of(browser.get(f"{link}?lang=ko"))
     assert "분할 결제 일정" in korean
     assert "30,000 KRW 결제하기" in korean
     approve(browser, browser.post(action, data=hidden | {"method": "card"}))
@@ -291,17 +279,6 @@ def one_third_is_paid(shop: Shop, number: str) -> None:
     assert shop.charged(order) == THIRD
 
 
-@contextmanager
-def nothing_decided(shop: Shop) -> Iterator[None]:
-    """Commands are accepted, and decided after this."""
-    orders = shop.pid("orders")
-    os.kill(orders, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(orders, signal.SIGCONT)
-
-
 def asked(shop: Shop, number: str) -> list[tuple[str, str | None]]:
     """What became of each payment that was asked for by link, and why not."""
     look = "SELECT status, problem->>'code' FROM command WHERE number = $1 AND kind = 'pay' ORDER BY status"
@@ -316,7 +293,10 @@ def test_a_tab_that_was_open_before_its_part_was_paid_pays_no_other_and_shows_wh
     pg = browser.post(action, data=first)
     early = browser.post(action, data=second)
     assert (early.status_code, early.headers["location"]) == (303, action)
-    assert "Your payment is waiting for you" in browser.get(action).text
+    waiting = text_of(browser.get(action))
+    assert "Your payment is waiting for you" in waiting
+    assert "To pay now 19,000 KRW" in waiting
+    assert "Already paid" not in waiting
     approve(browser, pg)
     one_third_is_paid(shop, number)
 
@@ -326,7 +306,7 @@ def test_a_tab_that_was_open_before_its_part_was_paid_pays_no_other_and_shows_wh
     assert "Nothing was charged just now" in page.text
     assert "KST" in page.text, "by the clock of the store"
     assert [page.text.count(f'<span class="soft">{word}') for word in ("paid", "due", "upcoming")] == [1, 1, 1]
-    assert "<td>Already paid</td><td>19,000 KRW</td>" in page.text
+    assert "Already paid 19,000 KRW" in text_of(page)
     _, anew, amounts = form_of(page)
     assert (anew["left"], amounts) == (str(2 * THIRD), [str(THIRD), str(2 * THIRD)])
     one_third_is_paid(shop, number)
