@@ -24,7 +24,6 @@ from activities.command import (
 from activities.desk import Desk, utc_now
 from activities.health import note_health
 from activities.progress import refusal, report_progress
-from activities.routing import Needs
 from activities.saving import Cause, lock_order
 from contracts.command import Command
 from contracts.order import (
@@ -40,13 +39,14 @@ from contracts.order import (
 from domain.capture import capture_lapsing
 from domain.checkout import Opening, open_order, quote
 from domain.errors import IllegalTransition, NumberTaken, Problem, Rejected, UnknownOrder
-from domain.gateway import Capabilities, Outcome
+from domain.gateway import Capabilities
 from domain.health import Heard, heard
 from domain.moment import Moment
+from domain.offer import Needs
 from domain.order import Order
 from domain.paying import expire
 from domain.recording import record
-from domain.resolution import Ask, weighed
+from domain.resolution import Ask, doubt_what_was_lost, weighed
 from models.database import Database
 from queries.catalog import load_shelf
 from queries.order import load_order
@@ -83,12 +83,8 @@ class OrderActivities(OrderSteps):
     async def read_order(self, request: OrderRef) -> Progress:
         """Where the order stands. After a lost run, what may have been sent counts as unknown, not as unsent."""
 
-        def rule(order: Order, _: Moment) -> Order:
-            if not request.after_loss:
-                return order
-            doubtful = [o for o in order.operations if o.outcome is Outcome.INITIATED]
-            doubtful = [o for o in doubtful if not order.own(o)]
-            return order.put(*(replace(o, outcome=Outcome.UNKNOWN, tries=1) for o in doubtful)) if doubtful else order
+        def rule(order: Order, moment: Moment) -> Order:
+            return doubt_what_was_lost(order, moment.now) if request.after_loss else order
 
         return await self._change(request, "order_reopened", rule)
 
@@ -137,7 +133,7 @@ class OrderActivities(OrderSteps):
             if request.asked is Ask.LOOKUP and account is not None:
                 answer = weighed(operation, answer, account, moment.now)
             try:
-                return record(order, request.asked, operation, answer, moment)
+                return record(order, request.asked, operation, answer, moment, sent=request.sent)
             except IllegalTransition as impossible:  # A bug of ours must not keep the order from all that comes later.
                 log.exception("gateway.answer_does_not_fit", order=order.number, reason=impossible.detail)
                 return order.put(replace(operation, tries=operation.tries + 1, detail=impossible.detail))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,10 +14,12 @@ from domain.errors import Problem
 from domain.gateway import Capabilities, OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, UNRESOLVED, Operation
-from domain.resolution import due_call, waits_for_resume
+from domain.resolution import due_call, is_altered, waits_for_resume
 from domain.schedule import next_amount
 from domain.section import CLOSED_SECTIONS
 from domain.states import OrderStatus, SectionStatus
+
+log = structlog.get_logger()
 
 _PAUSED = text("SELECT id FROM gateway_account WHERE id = ANY(:accounts) AND paused_at IS NOT NULL")
 ENDED = frozenset({OrderStatus.COMPLETED, OrderStatus.CANCELED, OrderStatus.EXPIRED})
@@ -33,6 +36,7 @@ def progress_of(
     now = datetime.now(UTC)
     due = [o for o in order.operations if o.outcome in UNRESOLVED and not order.own(o)]
     resting = [o for o in due if _account(order, o) in paused and waits_for_resume(o)]
+    once = {account for account, can in capabilities.items() if can.captures_once}
     open_ends = (
         order.in_flight
         or any(c.status in OPEN_CHANGES for c in order.changes)
@@ -60,7 +64,7 @@ def progress_of(
             if s.status is not SectionStatus.AWAITING_PAYMENT
         ),
         expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else None,
-        lapses_at=lapses_at(order),
+        lapses_at=lapses_at(order, once.__contains__),
         new_order=new_order,
     )
 
@@ -75,6 +79,9 @@ async def report_progress(
     """`progress_of` with the accounts that are paused now; asked only if something is due that would wait for one."""
     waiting = {_account(order, o) for o in order.operations if waits_for_resume(o) and not order.own(o)}
     rows = await connection.execute(_PAUSED, {"accounts": sorted(waiting)}) if waiting else ()
+    for operation in order.operations:
+        if operation.outcome is Outcome.UNKNOWN and is_altered(order, operation):
+            log.warning("operation.altered", order=order.number, operation=str(operation.id), kind=operation.kind.value)
     return progress_of(order, capabilities, new_order=new_order, paused=frozenset(account for (account,) in rows))
 
 

@@ -178,7 +178,9 @@ def _resolution() -> Iterator[str]:
     yield from _table(["Step", "Pause before it", "Ask"], rows)
     yield from (
         "",
-        "- `send`: the same call with the same key. A PG without idempotency gets a `lookup` instead.",
+        "- `send`: the same call with the same key. A PG without idempotency gets a `lookup` instead, and so does any",
+        "  other if the call would differ from what was sent before (`domain/fingerprint.py`): it is logged as",
+        "  `operation.altered` and stands in the operation's `detail`.",
         "- `lookup`: what became of it? Not found proves nothing: the first request may still be on its way.",
         "- `neutralize`: make sure that it has no effect. Only for authorizations, where the PG can; else `send`.",
         "- A capture, void or refund is sent again at every step: what must happen is asked for until it is answered.",

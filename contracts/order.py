@@ -77,6 +77,8 @@ class RecordAnswer:
     operation_id: UUID
     asked: Ask
     answer: Answer
+    sent: str | None = None
+    """The fingerprint of the call, if it was sent rather than asked about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,10 +281,12 @@ def changed_entities(before: Order | None, after: Order) -> dict[str, list[Any]]
 
 UNTOLD = frozenset({"details"})
 """What a customer gives beside the token (a bank account): that it changed is told, its values are nobody's to read."""
+SILENT = frozenset({"fingerprint"})
+"""What changes only together with something that is told, and says nothing to people."""
 
 
 def _changed(word: str, old: Any, new: Any, names: Iterable[str]) -> list[Difference]:
-    changed = [name for name in names if getattr(old, name) != getattr(new, name)]
+    changed = [name for name in names if name not in SILENT and getattr(old, name) != getattr(new, name)]
     return [
         Difference(word, new.id, name, None, "not shown")
         if name in UNTOLD

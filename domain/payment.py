@@ -176,6 +176,8 @@ class Operation:
     """When the customer came back from the PG's page; sent again after that, with what was brought."""
     sent_at: datetime | None = None
     """When it was last sent, as far as an answer or its loss has told."""
+    fingerprint: str | None = None
+    """Of what it was last sent with (`domain.fingerprint`), as far as an answer or its loss has told."""
     neutralized_at: datetime | None = None
     """When its PG was last told to undo it, if it is not known what became of that."""
     contradicted: bool = False

@@ -21,7 +21,7 @@ from domain.payment import (
     Payment,
     tender,
 )
-from domain.resolution import Ask, overdue
+from domain.resolution import ALTERED, Ask, is_altered, overdue
 from domain.reversal import take_back
 from domain.states import TABLES, LegStatus, TenderStatus, move
 from domain.taking import open_attempt
@@ -35,16 +35,18 @@ WAITING = {
 }
 
 
-def record(order: Order, asked: Ask, operation: Operation, answer: Answer, moment: Moment) -> Order:
-    """The order after ``answer`` to ``asked`` about ``operation``."""
+def record(
+    order: Order, asked: Ask, operation: Operation, answer: Answer, moment: Moment, *, sent: str | None = None
+) -> Order:
+    """The order after ``answer`` to ``asked`` about ``operation``; ``sent``: the fingerprint of what was sent."""
     operation = order.operation(operation.id)
     if operation.outcome not in UNRESOLVED:
         return _contradicted(order, operation, asked, answer, moment)
     if asked is Ask.SEND:
-        operation = replace(operation, sent_at=moment.now)
+        operation = replace(operation, sent_at=moment.now, fingerprint=sent or operation.fingerprint)
     if operation.orphan:
         return take_back(follow(order, operation, answer, moment), operation.id, answer)
-    operation = _resolved(operation, asked, answer, moment.now)
+    operation = _marked(order, _resolved(operation, asked, answer, moment.now))
     return _folded_in(order.put(operation), operation, answer, moment)
 
 
@@ -98,10 +100,18 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
         outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
         tries=tries,
         operation_ref=answer.operation_ref or operation.operation_ref,
-        detail="; ".join(r for r in reasons if r) or operation.detail,
+        detail="; ".join(dict.fromkeys(r for r in reasons if r)) or operation.detail,
         resolved_at=None if outcome in UNRESOLVED else now,
         neutralized_at=neutralized_at,
     )
+
+
+def _marked(order: Order, operation: Operation) -> Operation:
+    """In doubt, and not to be sent again: whoever looks into the doubt is told why."""
+    if operation.outcome is not Outcome.UNKNOWN or not is_altered(order, operation):
+        return operation
+    reasons = [ALTERED, *(operation.detail or "").split("; ")]
+    return replace(operation, detail="; ".join(dict.fromkeys(r for r in reasons if r)))
 
 
 def _proves_nothing(operation: Operation, asked: Ask, answer: Answer) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from domain.fingerprint import fingerprint, forget_given, is_same
 from domain.gateway import Answer, Call, Capabilities, NeutralizeBy, OperationKind, Outcome
 from domain.order import Order
 from domain.payment import UNRESOLVED, Operation, operation_key
@@ -51,6 +52,7 @@ GIVE_UP_AFTER = timedelta(days=3)
 """An operation without an end for so long needs a person; OPMS goes on asking all the same."""
 
 
+ALTERED = "what would be sent differs from what was sent under its key: not sent again"
 _KINDS = {Ask.LOOKUP: OperationKind.LOOKUP, Ask.NEUTRALIZE: OperationKind.NEUTRALIZE}
 
 
@@ -77,9 +79,9 @@ def due_call(
     """What to ask a PG next about an unresolved operation; ``paused`` accounts are asked for nothing that can wait."""
     if order.attempt(operation.attempt_id).account in paused and waits_for_resume(operation):
         return DueCall(call_for(order, operation), LOOK_WHILE_PAUSED, paused=True)
-    delay, ask = _step(operation, capabilities, now)
-    doubted = operation.outcome is not Outcome.INITIATED and ask is Ask.SEND
-    not_after = _key_ends(operation, capabilities) if doubted else None
+    delay, ask = _step(order, operation, capabilities, now)
+    again = ask is Ask.SEND and operation.outcome is not Outcome.INITIATED
+    not_after = _key_ends(operation, capabilities) if again and _has_keys(capabilities) else None
     if operation.outcome is Outcome.INITIATED and not operation.tries:
         delay = max(delay, AGAIN_AFTER[min(_tried_here(order, operation), len(AGAIN_AFTER) - 1)])
     return DueCall(replace(call_for(order, operation, ask), not_after=not_after), delay)
@@ -101,7 +103,7 @@ def _tried_here(order: Order, operation: Operation) -> int:
 
 
 def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
-    """The complete call for an operation; byte-identical on every send (R4)."""
+    """The complete call for an operation; the same on every send, else it is not sent again (`is_altered`, R4)."""
     attempt = order.attempt(operation.attempt_id)
     payment = order.payment(operation.payment_id)
     kind = _KINDS.get(ask, operation.kind)
@@ -175,10 +177,60 @@ def overdue(operation: Operation, now: datetime) -> bool:
     return doubtful and now - operation.initiated_at > GIVE_UP_AFTER
 
 
-def _is_to_complete(operation: Operation) -> bool:
-    """The customer is back from the PG's page with what it gave, and the PG has not been told yet."""
+def doubt_what_was_lost(order: Order, now: datetime) -> Order:
+    """After the loss of a run: what it may have sent counts as unknown, also what a customer had brought back.
+
+    A PG with keys is sent it again; one without is asked what became of it.
+    """
+    mine = [o for o in order.operations if not order.own(o)]
+    lost = [replace(o, outcome=Outcome.UNKNOWN, tries=1) for o in mine if o.outcome is Outcome.INITIATED]
+    told = [_doubted(o, now) for o in mine if _is_to_complete(order, o)]
+    return order.put(*lost, *told) if lost or told else order
+
+
+def _doubted(operation: Operation, now: datetime) -> Operation:
+    """It may have been sent with what the customer brought, or not."""
+    before = operation.fingerprint
+    given = None if before is None else forget_given(before)
+    return replace(operation, outcome=Outcome.UNKNOWN, tries=1, sent_at=now, fingerprint=given)
+
+
+def is_altered(order: Order, operation: Operation) -> bool:
+    """Whether it would go out with other words than its PG may have acted on under the key: it is not sent (R4).
+
+    What was provably not executed may be sent anew. What a customer has brought back is new by design.
+    """
+    before = operation.fingerprint
+    if before is None or operation.outcome is Outcome.INITIATED:
+        return False
+    now = fingerprint(call_for(order, operation))
+    return not is_same(before, now, apart_from_given=_is_to_complete(order, operation))
+
+
+def _is_to_complete(order: Order, operation: Operation) -> bool:
+    """The customer is back from the PG's page with what it gave, and the PG has not been told yet.
+
+    An account to pay into has no page: what is brought while a deposit is awaited is no news for the PG.
+    """
     back, sent = operation.completed_at, operation.sent_at
-    return back is not None and (sent is None or sent <= back)
+    waits = operation.outcome in {Outcome.ACTION_REQUIRED, Outcome.PENDING} and not operation.abandoning
+    at_a_page = order.payment(operation.payment_id).action_kind != "deposit"
+    return waits and at_a_page and back is not None and (sent is None or sent <= back)
+
+
+def _may_be_told(order: Order, operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
+    """Whether what the customer has brought may be sent, once, however late it is.
+
+    With keys it may be the same call as the first, so the key must be known. Without keys it is a request of its own,
+    the first that the PG hears of it; but a token was charged by the call before: that would be a second charge.
+    """
+    if _has_keys(capabilities):
+        return _may_be_sent_again(operation, capabilities, now)
+    return order.payment(operation.payment_id).token is None
+
+
+def _has_keys(capabilities: Capabilities) -> bool:
+    return capabilities.idempotency.ttl_seconds > 0
 
 
 def _may_be_sent_again(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
@@ -200,21 +252,22 @@ def _rung(tries: int) -> int:
     return step if step <= last else last - (step - last) % 2
 
 
-def _step(operation: Operation, capabilities: Capabilities, now: datetime) -> tuple[int, Ask]:
+def _step(order: Order, operation: Operation, capabilities: Capabilities, now: datetime) -> tuple[int, Ask]:
     authorizing = operation.kind is OperationKind.AUTHORIZE
     can_neutralize = authorizing and capabilities.neutralize_by is not NeutralizeBy.NONE
     if operation.abandoning and can_neutralize:
         # Now and then it is looked up: what cannot be undone any more has to be found, and given back.
         ask = Ask.LOOKUP if operation.tries % 3 == 2 else Ask.NEUTRALIZE
         return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], ask
-    if _is_to_complete(operation):
+    altered = is_altered(order, operation)
+    if not altered and _is_to_complete(order, operation) and _may_be_told(order, operation, capabilities, now):
         return 0, Ask.SEND
     if operation.outcome is Outcome.INITIATED:
         return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.outcome is not Outcome.UNKNOWN:
         return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
     delay, ask = UNKNOWN_LADDER[_rung(operation.tries)]
-    replay = Ask.SEND if _may_be_sent_again(operation, capabilities, now) else Ask.LOOKUP
+    replay = Ask.SEND if not altered and _may_be_sent_again(operation, capabilities, now) else Ask.LOOKUP
     if not authorizing:
         return delay, replay  # What must happen is asked for again with its key: at most one effect, at last one.
     if ask is Ask.SEND or (ask is Ask.NEUTRALIZE and not can_neutralize):

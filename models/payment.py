@@ -147,6 +147,7 @@ class OperationRow(SQLModel, table=True):
     abandoning: bool
     completed_at: datetime | None = maybe_moment()
     sent_at: datetime | None = maybe_moment()
+    fingerprint: str | None = None
     neutralized_at: datetime | None = maybe_moment()
     contradicted: bool
     orphan: bool

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         STORE_STEP_TIMEOUT,
         gateway_queue,
     )
+    from domain.fingerprint import fingerprint
     from domain.gateway import Answer, Call, Evidence, OperationKind, Outcome
     from domain.resolution import Ask, DueCall
 
@@ -123,10 +124,11 @@ class Calls:
 
     async def _ask(self, call: Call) -> Progress:
         asked = ASKED.get(call.kind, Ask.SEND)
+        sent = fingerprint(call) if asked is Ask.SEND else None
         answer = await self._call(call)
         return await workflow.execute_local_activity_method(
             OrderSteps.record_answer,
-            RecordAnswer(self._ref, call.operation_id, asked, answer),
+            RecordAnswer(self._ref, call.operation_id, asked, answer, sent),
             start_to_close_timeout=STORE_STEP_TIMEOUT,
             retry_policy=STORE_STEP_RETRY,
         )

@@ -16,6 +16,7 @@ from gateways.sandbox.server.app import Options, build_app
 from gateways.sandbox.server.storage import FolderInUse
 
 _KEYS_VARIABLE = "OPMS_SANDBOX_KEYS"
+_MERCHANTS_VARIABLE = "OPMS_SANDBOX_MERCHANTS"
 _KEEP_ALIVE_SECONDS = 75
 """Longer than any client keeps an idle connection, so that none is closed under a request."""
 
@@ -32,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=_port, default=8420)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where the ledger is kept")
-    parser.add_argument("--keys", type=_keys, help=f"JSON object account -> key; else ${_KEYS_VARIABLE}; else any key")
+    parser.add_argument("--keys", type=_names, help=f"JSON object account -> key; else ${_KEYS_VARIABLE}; else any key")
+    parser.add_argument(
+        "--merchants", type=_names, help=f"JSON object account -> merchant; else ${_MERCHANTS_VARIABLE}; else any"
+    )
     parser.add_argument("--public-url", help="how customers reach this server; default http://HOST:PORT")
     parser.add_argument("--pending-ms", type=_milliseconds, default=1000, help="until tok_pending has its result")
     parser.add_argument("--slow-ms", type=_milliseconds, default=3000, help="until tok_slow is answered")
@@ -42,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = Options(
         folder=given.data,
         public_url=(given.public_url or f"http://{given.host}:{given.port}").rstrip("/"),
-        keys=given.keys if given.keys is not None else _keys_of_environment(parser),
+        keys=given.keys if given.keys is not None else _of_environment(parser, _KEYS_VARIABLE),
+        merchants=given.merchants if given.merchants is not None else _of_environment(parser, _MERCHANTS_VARIABLE),
         pending_seconds=given.pending_ms / 1000,
         slow_seconds=given.slow_ms / 1000,
     )
@@ -75,11 +80,11 @@ def _serve(options: Options, host: str, port: int) -> int:
     return 0
 
 
-def _keys_of_environment(parser: argparse.ArgumentParser) -> dict[str, str]:
+def _of_environment(parser: argparse.ArgumentParser, variable: str) -> dict[str, str]:
     try:
-        return _keys(os.environ.get(_KEYS_VARIABLE) or "{}")
+        return _names(os.environ.get(variable) or "{}")
     except argparse.ArgumentTypeError as error:
-        parser.error(f"{_KEYS_VARIABLE}: {error}")
+        parser.error(f"{variable}: {error}")
 
 
 def _port(text: str) -> int:
@@ -94,14 +99,15 @@ def _milliseconds(text: str) -> int:
     return int(text)
 
 
-def _keys(text: str) -> dict[str, str]:
+def _names(text: str) -> dict[str, str]:
+    """One text for each account."""
     try:
-        keys = json.loads(text)
+        names = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError("the keys are not JSON") from error
-    if not isinstance(keys, dict) or not all(isinstance(key, str) and key for key in keys.values()):
-        raise argparse.ArgumentTypeError("the keys must be a JSON object of account to key")
-    return keys
+        raise argparse.ArgumentTypeError("it is not JSON") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) and name for name in names.values()):
+        raise argparse.ArgumentTypeError("it must be a JSON object of account to text")
+    return names
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Folding answers in: what is over is over, what is not proven changes nothing, what differs closes the fence."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -213,3 +214,16 @@ def test_what_an_outcome_rests_on_is_kept_as_words() -> None:
     desk.answer(desk.due()[0], Answer(Outcome.UNKNOWN, evidence=Evidence(detail="read timed out")))
     assert desk.order.operations[0].detail == "read timed out"
     assert ("payment", "status") in {(d.entity, d.field) for d in differences(before, desk.order)}
+
+
+@pytest.mark.parametrize(("said", "kept"), [("05", "05"), ("card_declined", "card_declined; 05"), ("", "05")])
+def test_what_a_pg_says_twice_is_kept_once(said: str, kept: str) -> None:
+    desk = Desk(a_checkout(), accounts=("a", "b"))
+    no = replace(declined(Retry.OTHER_PG), evidence=Evidence(detail=said))
+    desk.answer(desk.due()[0], no)
+    assert desk.order.operations[0].detail == kept
+    desk.answer(desk.due()[0], OK)
+    ref = desk.order.attempts[0].merchant_ref
+    desk.decide(lambda moment: recheck(desk.order, ref, moment))
+    desk.answer(desk.due()[0], no, Ask.LOOKUP)
+    assert [o.detail for o in desk.order.operations if o.orphan] == [kept]

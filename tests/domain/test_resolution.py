@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.capture import capture
-from domain.gateway import Capabilities, Flow, Idempotency, NeutralizeBy, OperationKind, Outcome
+from domain.checkout import AskedPayment
+from domain.gateway import (
+    Action,
+    Answer,
+    Capabilities,
+    Flow,
+    Idempotency,
+    NeutralizeBy,
+    OperationKind,
+    Outcome,
+)
+from domain.paying import complete
 from domain.payment import Operation
 from domain.refund import AskedRefund, grant
 from domain.resolution import (
@@ -17,11 +28,14 @@ from domain.resolution import (
     RETRY_LADDER,
     UNKNOWN_LADDER,
     Ask,
+    DueCall,
     call_for,
+    doubt_what_was_lost,
     due_call,
     overdue,
 )
-from tests.domain.desk import PENDING, UNKNOWN, Desk, a_checkout
+from gateways.nice.adapter import CAPABILITIES as NICE
+from tests.domain.desk import OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 
 ABLE = Capabilities(
     flows=frozenset({Flow.SERVER_TOKEN}),
@@ -38,6 +52,7 @@ ABLE = Capabilities(
 )
 FORGETFUL = replace(ABLE, idempotency=Idempotency())
 IRREVOCABLE = replace(ABLE, neutralize_by=NeutralizeBy.NONE)
+KINDS = {Ask.SEND: OperationKind.AUTHORIZE, Ask.LOOKUP: OperationKind.LOOKUP, Ask.NEUTRALIZE: OperationKind.NEUTRALIZE}
 MOVES = {OperationKind.AUTHORIZE, OperationKind.CAPTURE, OperationKind.VOID, OperationKind.REFUND}
 
 
@@ -56,14 +71,9 @@ def test_what_was_never_sent_is_sent_at_once(desk: Desk) -> None:
 
 
 def test_a_doubt_climbs_its_ladder_whose_last_two_steps_take_turns(desk: Desk) -> None:
-    kinds = {
-        Ask.SEND: OperationKind.AUTHORIZE,
-        Ask.LOOKUP: OperationKind.LOOKUP,
-        Ask.NEUTRALIZE: OperationKind.NEUTRALIZE,
-    }
     doubt = replace(desk.due()[0], outcome=Outcome.UNKNOWN)
     steps = [asked(desk, replace(doubt, tries=n)) for n in range(1, len(UNKNOWN_LADDER) + 4)]
-    expected = [(delay, kinds[ask]) for delay, ask in UNKNOWN_LADDER]
+    expected = [(delay, KINDS[ask]) for delay, ask in UNKNOWN_LADDER]
     assert steps == [*expected, *expected[-2:], expected[-2]]
 
 
@@ -149,3 +159,140 @@ def test_every_send_is_the_same_call_and_every_question_names_its_subject(desk: 
     assert (question.subject, question.subject_key) == (OperationKind.AUTHORIZE, first.key)
     assert question.key != first.key
     assert (question.merchant_ref, question.account) == (first.merchant_ref, first.account)
+
+
+WINDOW = Answer(Outcome.ACTION_REQUIRED, action=Action("redirect", "https://pg.example/window"))
+BROUGHT = {"tid": "t-1", "authToken": "a-1"}
+ACCOUNT_TO_PAY_INTO = Answer(Outcome.ACTION_REQUIRED, reference="t-1", action=Action("deposit", fields={"bank": "088"}))
+
+
+def at_the_window(token: str | None = None) -> Desk:
+    """An order whose customer is at the PG's window."""
+    desk = Desk(a_checkout(AskedPayment("card", a_checkout().expected_total, token)), accounts=("nice",))
+    desk.answer(desk.due()[0], WINDOW)
+    desk.now += timedelta(minutes=1)
+    return desk
+
+
+def comes_back(desk: Desk, **brought: str) -> None:
+    """The customer's return, as the page posts it; some time later the next thing happens."""
+    payment_id = desk.payment(0).id
+    desk.decide(lambda moment: complete(desk.order, payment_id, brought or BROUGHT, moment))
+    desk.now += timedelta(seconds=1)
+
+
+def next_call(desk: Desk, able: Capabilities) -> DueCall:
+    return due_call(desk.order, desk.due()[0], able, desk.now)
+
+
+@pytest.mark.parametrize("away", [timedelta(0), timedelta(days=2)])
+def test_what_the_customer_brought_is_never_too_late_for_a_pg_without_keys(away: timedelta) -> None:
+    desk = at_the_window()
+    desk.now += away
+    comes_back(desk)
+    due = next_call(desk, NICE)
+    assert (due.delay_seconds, due.call.kind, due.call.not_after) == (0, OperationKind.AUTHORIZE, None)
+    assert due.call.details["tid"] == "t-1"
+
+
+@pytest.mark.parametrize(("away", "kind"), [(0, OperationKind.AUTHORIZE), (24, OperationKind.LOOKUP)])
+def test_a_pg_with_keys_is_told_as_long_as_it_knows_the_key_and_asked_after_that(
+    away: int, kind: OperationKind
+) -> None:
+    desk = at_the_window("tok")
+    desk.now += timedelta(hours=away)
+    comes_back(desk)
+    due = next_call(desk, ABLE)
+    assert due.call.kind is kind
+    key_ends = desk.due()[0].initiated_at + timedelta(hours=23)
+    assert due.call.not_after == (key_ends if kind is OperationKind.AUTHORIZE else None)
+
+
+@pytest.mark.parametrize("answer", [UNKNOWN, PENDING])
+def test_a_confirmation_without_a_clear_answer_is_never_sent_again_without_keys(answer: Answer) -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    desk.answer(desk.due()[0], answer)
+    kinds = set()
+    for _ in range(2 * len(UNKNOWN_LADDER)):
+        comes_back(desk)
+        comes_back(desk, tid="t-2")
+        due = next_call(desk, NICE)
+        kinds.add(due.call.kind)
+        desk.now += timedelta(seconds=due.delay_seconds)
+        desk.answer(desk.due()[0], answer, {v: k for k, v in KINDS.items()}[due.call.kind])
+    assert OperationKind.AUTHORIZE not in kinds
+    assert OperationKind.LOOKUP in kinds
+
+
+def test_a_return_that_is_posted_twice_is_one_confirmation() -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    once = desk.order
+    comes_back(desk)
+    assert desk.order == once, "the confirmation is on its way"
+    desk.answer(desk.due()[0], OK)
+    paid = desk.order
+    comes_back(desk)
+    comes_back(desk, tid="t-2")
+    assert desk.order == paid
+    assert not desk.due()
+
+
+@pytest.mark.parametrize("answer", [declined(), OK])
+def test_a_confirmation_that_is_answered_has_ended(answer: Answer) -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    desk.answer(desk.due()[0], answer)
+    assert not desk.due()
+
+
+def test_a_clock_that_runs_behind_sends_no_confirmation_twice() -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    desk.now -= timedelta(minutes=5)
+    desk.answer(desk.due()[0], UNKNOWN)
+    assert next_call(desk, NICE).call.kind is OperationKind.LOOKUP
+
+
+def test_a_confirmation_that_a_lost_run_may_have_sent_is_asked_about_where_there_are_no_keys() -> None:
+    desk = at_the_window()
+    assert doubt_what_was_lost(desk.order, desk.now) == desk.order, "the customer is at the window: nothing was sent"
+    comes_back(desk)
+    desk.decide(lambda moment: doubt_what_was_lost(desk.order, moment.now))
+    lost = desk.order
+    assert desk.due()[0].outcome is Outcome.UNKNOWN
+    assert next_call(desk, NICE).call.kind is OperationKind.LOOKUP
+    assert next_call(desk, ABLE).call.kind is OperationKind.AUTHORIZE
+    assert doubt_what_was_lost(lost, desk.now) == lost
+    desk.answer(desk.due()[0], PENDING, Ask.LOOKUP)
+    assert next_call(desk, NICE).call.kind is OperationKind.LOOKUP
+
+
+def test_what_a_lost_run_may_have_sent_for_the_first_time_is_in_doubt(desk: Desk) -> None:
+    desk.decide(lambda moment: doubt_what_was_lost(desk.order, moment.now))
+    assert [(o.outcome, o.tries) for o in desk.due()] == [(Outcome.UNKNOWN, 1)]
+
+
+def test_a_return_to_an_account_that_waits_for_its_deposit_confirms_nothing_again() -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    desk.answer(desk.due()[0], ACCOUNT_TO_PAY_INTO)
+    comes_back(desk, tid="t-2")
+    assert next_call(desk, NICE).call.kind is OperationKind.LOOKUP
+    desk.answer(desk.due()[0], OK, Ask.LOOKUP)
+    assert not desk.due()
+
+
+def test_a_token_is_not_charged_again_for_a_return_where_there_are_no_keys() -> None:
+    desk = at_the_window("tok")
+    comes_back(desk)
+    assert next_call(desk, NICE).call.kind is OperationKind.LOOKUP
+
+
+@pytest.mark.parametrize(("able", "kind"), [(NICE, OperationKind.NEUTRALIZE), (IRREVOCABLE, OperationKind.LOOKUP)])
+def test_who_comes_back_to_an_order_that_is_over_is_not_charged(able: Capabilities, kind: OperationKind) -> None:
+    desk = at_the_window()
+    comes_back(desk)
+    over = desk.order.put(replace(desk.due()[0], abandoning=True))
+    assert due_call(over, over.operation(desk.due()[0].id), able, desk.now).call.kind is kind

@@ -22,8 +22,9 @@ from gateways.sandbox.server.challenge import Challenge
 from gateways.sandbox.server.connection import TransportInScope
 from gateways.sandbox.server.delivery import Courier, Outbox
 from gateways.sandbox.server.execution import Execution
-from gateways.sandbox.server.fault import FaultBook
+from gateways.sandbox.server.fault import FaultBook, Moment, Target
 from gateways.sandbox.server.gate import Gate
+from gateways.sandbox.server.header import FaultInHeader
 from gateways.sandbox.server.inspection import Inspection
 from gateways.sandbox.server.ledger import Ledger, Stamp
 from gateways.sandbox.server.payment import UNDECIDED, Payment
@@ -42,11 +43,15 @@ _LONGEST_NAP_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a sandbox PG is run. ``keys``: account -> key; empty: any key opens any account."""
+    """How a sandbox PG is run. ``keys``: account -> key; empty: any key opens any account.
+
+    ``merchants``: account -> the vendor's own name of its merchant; an account that is not there takes any.
+    """
 
     folder: Path
     public_url: str
     keys: Mapping[str, str] = field(default_factory=dict)
+    merchants: Mapping[str, str] = field(default_factory=dict)
     pending_seconds: float = 1.0
     slow_seconds: float = 3.0
 
@@ -123,12 +128,21 @@ def build_app(options: Options) -> ASGIApp:
     outbox = Outbox(storage, faults)
     voices: dict[str, Personality] = {}
 
+    def clock() -> float:
+        return time.time() + faults.skew
+
     def announce(payment: Payment, operation: str, now: float) -> None:
-        voices.get(vendor_of(storage, payment.account) or "", outbox).announce(payment, operation, now)
+        voice = voices.get(vendor_of(storage, payment.account) or "", outbox)
+        if faults.skew:
+            voice.announce(payment, operation, now)
+        else:
+            fired = faults.fire(Target(payment.account, operation), Moment.RESULT, now=now)
+            with faults.off_by(fired):
+                voice.announce(payment, operation, now + faults.skew)
         if payment.status in UNDECIDED:
             settling.changed.set()
 
-    ledger = Ledger(storage, pending_seconds=options.pending_seconds, announce=announce)
+    ledger = Ledger(storage, pending_seconds=options.pending_seconds, announce=announce, skew=lambda: faults.skew)
     settling = Settling(storage, ledger, clock=time.time)
     postponed = Postponed(storage, voices, clock=time.time)
     for personality in PERSONALITIES:
@@ -141,25 +155,26 @@ def build_app(options: Options) -> ASGIApp:
             public_url=options.public_url,
             pending_seconds=options.pending_seconds,
             slow_seconds=options.slow_seconds,
-            clock=time.time,
+            clock=clock,
             put_off=postponed.changed,
             poster=outbox.post,
+            merchants=options.merchants,
         )
         voices[personality.vendor] = personality(counter)
     courier = Courier(storage, outbox, voices, clock=time.time)
-    execution = Execution(storage, ledger, public_url=options.public_url, clock=time.time)
+    execution = Execution(storage, ledger, public_url=options.public_url, clock=clock)
     gate = Gate(
         execution,
         faults,
         keys=options.keys,
         slow_seconds=options.slow_seconds,
-        clock=time.time,
+        clock=clock,
     )
     routes = [
         *gate.routes(),
         *(route for voice in voices.values() for route in voice.routes()),
         *Settlement(storage, keys=options.keys).routes(),
-        *Challenge(storage, ledger, clock=time.time).routes(),
+        *Challenge(storage, ledger, clock=clock).routes(),
         *Inspection(faults, outbox, Statement(storage)).routes(),
     ]
 
@@ -167,7 +182,7 @@ def build_app(options: Options) -> ASGIApp:
     beside = _beside([settling.run, postponed.run, courier.run], storage)
     app = Starlette(routes=routes, lifespan=beside, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
-    return TransportInScope(app)
+    return TransportInScope(FaultInHeader(app))
 
 
 def _beside(

@@ -1,4 +1,4 @@
-"""Cutting the TCP connection without an answer, for the faults ``drop_before`` and ``drop_after``."""
+"""Breaking the TCP connection: instead of an answer (``drop_before``, ``drop_after``) or in it (``truncated``)."""
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,9 +26,32 @@ class CutConnection(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Abort, then wait until the server has noticed, so that it does not try to answer."""
-        abort = getattr(scope.get(_TRANSPORT), "abort", None)
-        if abort is None:
-            raise RuntimeError("the HTTP server does not expose its transport")
-        abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        await _end(scope, receive, "abort")
+
+
+class CutShort(Response):
+    """The first half of a body whose headers announce all of it; then the connection ends."""
+
+    @classmethod
+    def of(cls, whole: Response) -> "CutShort":
+        """The same answer, which will not come to its end."""
+        short = cls(whole.body, whole.status_code)
+        short.raw_headers = whole.raw_headers
+        return short
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What was written must leave before the end: a close waits for it, an abort does not."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        half = bytes(self.body)[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        await _end(scope, receive, "close")
+
+
+async def _end(scope: Scope, receive: Receive, how: str) -> None:
+    end = getattr(scope.get(_TRANSPORT), how, None)
+    if end is None:
+        raise RuntimeError("the HTTP server does not expose its transport")
+    end()
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from gateways.sandbox.server.fault import FaultBook, FaultKind
+from gateways.sandbox.server.fault import FaultBook, FaultKind, Moment, Target
 from gateways.sandbox.server.payment import Payment
 from gateways.sandbox.server.storage import Storage, iso
 
@@ -51,7 +51,7 @@ class Outbox:
         return {"targets": [dict(row) for row in targets], "deliveries": {row[0]: row[1] for row in states}}
 
     def announce(self, payment: Payment, operation: str, now: float) -> None:
-        """Write one event, as the armed webhook faults want it. ``now``: Unix seconds."""
+        """Write one event, as the webhook faults want it. ``now``: Unix seconds by the PG's own clock."""
         event_id = f"evt_{secrets.token_hex(10)}"
         event = {
             "id": event_id,
@@ -63,19 +63,26 @@ class Outbox:
         self.post(payment.account, event_id, json.dumps({"events": [event]}), operation, now)
 
     def post(self, account: str, event_id: str, body: str, operation: str, now: float) -> None:
-        """Write one delivery, as the armed webhook faults want it; nothing for an account without a target."""
+        """Write one delivery, as the webhook faults want it; nothing for an account without a target.
+
+        ``now`` as in `announce`. A clock that is wrong stays wrong for the signatures of the event's deliveries.
+        """
         query = "SELECT 1 FROM webhook_targets WHERE account=?"
         if self._connection.execute(query, (account,)).fetchone() is None:
             return
-        fired = self._faults.fire(account, operation, key=None, now=now, webhook=True)
+        skew = self._faults.skew
+        now -= skew
+        fired = self._faults.fire(Target(account, operation, event_id=event_id), Moment.EVENT, now=now)
         fault = None if fired is None else fired.fault
         if fault is FaultKind.WEBHOOK_NEVER:
             return
-        due_at = now + fired.ms / 1000 if fired is not None and fault is FaultKind.WEBHOOK_LATE else now
-        row = (account, event_id, body, due_at)
+        held_back = fired is not None and fault in {FaultKind.WEBHOOK_LATE, FaultKind.WEBHOOK_REORDERED}
+        due_at = now + fired.ms / 1000 if fired is not None and held_back else now
+        row = (account, event_id, body, due_at, skew, fault is FaultKind.WEBHOOK_REORDERED)
         copies = 2 if fault is FaultKind.WEBHOOK_DUPLICATE else 1
         self._connection.executemany(
-            "INSERT INTO webhook_deliveries (account, event_id, body, due_at) VALUES (?,?,?,?)", [row] * copies
+            "INSERT INTO webhook_deliveries (account, event_id, body, due_at, skew, behind_next) VALUES (?,?,?,?,?,?)",
+            [row] * copies,
         )
         self.changed.set()
 
@@ -136,9 +143,8 @@ class Courier:
         raw = row["body"].encode()
         voice = self._voices.get(row["vendor"], _OWN_VOICE)
         try:
-            response = await client.post(
-                row["url"], content=raw, headers=dict(voice.sign(row["secret"], raw, self._clock()))
-            )
+            headers = voice.sign(row["secret"], raw, self._clock() + row["skew"])
+            response = await client.post(row["url"], content=raw, headers=dict(headers))
             delivered = voice.is_acknowledged(response.status_code, response.content)
             delivered = delivered and voice.takes_type(response.headers.get("content-type", ""))
             why = f"status {response.status_code}"
@@ -153,6 +159,16 @@ class Courier:
             self._connection.execute(
                 "UPDATE webhook_deliveries SET state=?, tries=?, due_at=? WHERE id=?", (state, tries, due_at, row["id"])
             )
+            if delivered:
+                self._let_go(row)
+
+    def _let_go(self, delivered: sqlite3.Row) -> None:
+        """What was to come behind this event comes now (fault ``webhook_reordered``)."""
+        self._connection.execute(
+            "UPDATE webhook_deliveries SET due_at=?, behind_next=0"
+            " WHERE account=? AND behind_next AND state='waiting' AND id < ?",
+            (self._clock(), delivered["account"], delivered["id"]),
+        )
 
     def _due(self) -> list[sqlite3.Row]:
         return self._connection.execute(

@@ -65,7 +65,7 @@ class Execution:
                 (order.account, order.key, order.fingerprint, order.kind, _reference(body), status, json.dumps(body)),
             )
         slow = order.fields.get("token") == SLOW_TOKEN
-        return Done(status, body, replayed=False, entries=self._ledger.entries, slow=slow)
+        return Done(status, body, replayed=False, entries=list(self._ledger.entries), slow=slow)
 
     def recall(self, account: str, key: str) -> dict[str, Any]:
         """The operation stored under ``key`` beside its payment as it stands now. Raises `Refusal`."""

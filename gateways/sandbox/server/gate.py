@@ -11,10 +11,11 @@ from starlette.routing import Route
 
 from gateways.sandbox.server.connection import CutConnection
 from gateways.sandbox.server.execution import Done, Execution
-from gateways.sandbox.server.fault import FaultBook, FaultKind, Fired
+from gateways.sandbox.server.fault import FaultBook, FaultKind, Fired, Moment, Target
 from gateways.sandbox.server.intake import authenticate, read_order
 from gateways.sandbox.server.refusal import NotTaken, invalid
 from gateways.sandbox.server.response import answer_json
+from gateways.sandbox.server.strike import damaged
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -58,10 +59,11 @@ class Gate:
             account = authenticate(request, self._keys)
             order = await read_order(request, account, kind, now=self._clock())
             with self._alone(account, order.key):
-                fired = self._faults.fire(account, kind, key=order.key, now=self._clock())
+                fired = self._faults.fire(Target(account, kind, order.key), Moment.REQUEST, now=self._clock())
                 if fired is not None and fired.fault.before_effect:
                     return _before(fired)
-                done = self._execution.perform(order)
+                with self._faults.off_by(fired):
+                    done = self._execution.perform(order)
                 if fired is not None:
                     fired.effect = done.entries
                 if done.slow:
@@ -73,10 +75,12 @@ class Gate:
     def _lookup(self, find: Callable[[str, Request], dict[str, Any]]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             account = authenticate(request, self._keys)
-            fired = self._faults.fire(account, "lookup", key=None, now=self._clock())
+            fired = self._faults.fire(Target(account, "lookup"), Moment.REQUEST, now=self._clock())
             if fired is not None and fired.fault.before_effect:
                 return _before(fired)
-            return await _after(fired, Done(200, find(account, request), replayed=False, entries=[]))
+            with self._faults.off_by(fired):
+                found = find(account, request)
+            return await _after(fired, Done(200, found, replayed=False, entries=[]))
 
         return endpoint
 
@@ -111,26 +115,22 @@ def _before(fired: Fired) -> Response:
         case FaultKind.DROP_BEFORE:
             return CutConnection()
         case _:
-            return answer_json(500, {"error": {"code": "internal", "message": "Something broke."}})
+            return _broken()
 
 
 async def _after(fired: Fired | None, done: Done) -> Response:
-    body = done.body
-    match fired.fault if fired is not None else None:
-        case FaultKind.DROP_AFTER:
-            return CutConnection()
-        case FaultKind.ERROR_AFTER:
-            return answer_json(500, {"error": {"code": "internal", "message": "Something broke."}})
-        case FaultKind.GARBAGE:
-            return Response(b"<html>502 upstream {", 200, media_type="application/json")
-        case FaultKind.WRONG_AMOUNT:
-            body = _one_too_many(body)
-        case FaultKind.DELAY if fired is not None:
-            await asyncio.sleep(fired.ms / 1000)
+    fault = None if fired is None else fired.fault
+    if fault is FaultKind.ERROR_AFTER:
+        return _broken()
+    body = _one_too_many(done.body) if fault is FaultKind.WRONG_AMOUNT else done.body
     headers = {"Idempotent-Replayed": "true"} if done.replayed else {}
     if operation := body.get("operation"):
         headers["Request-Id"] = operation["id"]
-    return answer_json(done.status, body, headers)
+    return await damaged(fired, answer_json(done.status, body, headers))
+
+
+def _broken() -> Response:
+    return answer_json(500, {"error": {"code": "internal", "message": "Something broke."}})
 
 
 def _one_too_many(body: dict[str, Any]) -> dict[str, Any]:

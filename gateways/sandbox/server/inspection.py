@@ -5,19 +5,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateways.sandbox.server.arming import check_account, is_plan, read_arming, read_plan
 from gateways.sandbox.server.delivery import Outbox
-from gateways.sandbox.server.fault import FaultBook, FaultKind
-from gateways.sandbox.server.intake import ACCOUNT, read_number, read_object, whole_number
+from gateways.sandbox.server.fault import FaultBook
+from gateways.sandbox.server.intake import read_any_object, read_number, read_object
 from gateways.sandbox.server.refusal import invalid
 from gateways.sandbox.server.response import answer_json
 from gateways.sandbox.server.statement import Statement
 
-_OPERATIONS = frozenset({"authorize", "capture", "void", "refund", "lookup", "neutralize"})
-_ALIASES = {"charge": "authorize"}
 _MAX_LIMIT = 100_000
-_MAX_TIMES = 1_000_000
-_MAX_MS = 600_000
-_DEFAULT_MS = 3_000
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sandbox PG</title>
 <h1>Sandbox PG</h1><p>A payment gateway for tests: real HTTP, a ledger of its own, no real money.</p>
@@ -75,23 +71,15 @@ class Inspection:
         return answer_json(200, self._faults.as_json())
 
     async def _arm(self, request: Request) -> Response:
-        body = await read_object(request, frozenset({"fault"}), frozenset({"account", "operation", "times", "ms"}))
-        names = [kind.value for kind in FaultKind]
-        if body["fault"] not in names:
-            raise invalid("fault", f"must be one of {', '.join(names)}")
-        account, operation = body.get("account"), body.get("operation")
-        if account is not None:
-            _check_account(account)
-        if operation is not None:
-            operation = _ALIASES.get(operation, operation) if isinstance(operation, str) else operation
-            if not isinstance(operation, str) or operation not in _OPERATIONS:
-                raise invalid("operation", f"must be one of {', '.join(sorted(_OPERATIONS))}")
-        times, ms = body.get("times", 1), body.get("ms", _DEFAULT_MS)
-        if not whole_number(1, _MAX_TIMES)(times):
-            raise invalid("times", f"must be a whole number from 1 to {_MAX_TIMES}")
-        if not whole_number(0, _MAX_MS)(ms):
-            raise invalid("ms", f"must be a whole number of milliseconds from 0 to {_MAX_MS}")
-        armed = self._faults.arm(FaultKind(body["fault"]), account=account, operation=operation, times=times, ms=ms)
+        body = await read_any_object(request)
+        if is_plan(body):
+            plan = read_plan(body)
+            self._faults.follow(plan)
+            return answer_json(201, plan.as_json())
+        asked = read_arming(body)
+        armed = self._faults.arm(
+            asked.fault, account=asked.account, operation=asked.operation, times=asked.times, ms=asked.ms
+        )
         return answer_json(201, armed.as_json())
 
     async def _disarm(self, _request: Request) -> Response:
@@ -103,18 +91,13 @@ class Inspection:
     async def _register(self, request: Request) -> Response:
         body = await read_object(request, frozenset({"account", "url", "secret"}), frozenset())
         account, url, secret = body["account"], body["url"], body["secret"]
-        _check_account(account)
+        check_account(account)
         if not isinstance(url, str) or not _callable(url):
             raise invalid("url", "must be an http or https address")
         if not isinstance(secret, str) or not 1 <= len(secret) <= 200 or not secret.isascii():
             raise invalid("secret", "must be 1 to 200 ASCII characters")
         self._outbox.register(account, url, secret)
         return answer_json(201, {"account": account, "url": url})
-
-
-def _check_account(account: object) -> None:
-    if not isinstance(account, str) or ACCOUNT.fullmatch(account) is None:
-        raise invalid("account", "must be 1 to 40 characters of a-z 0-9 -")
 
 
 def _callable(url: str) -> bool:

@@ -91,6 +91,13 @@ async def read_order(request: Request, account: str, kind: str, *, now: float) -
 
 async def read_object(request: Request, required: frozenset[str], optional: frozenset[str]) -> dict[str, Any]:
     """The body as a JSON object with exactly the known fields; an empty body counts as ``{}``."""
+    body = await read_any_object(request)
+    check_fields(body, required, optional)
+    return body
+
+
+async def read_any_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; an empty body counts as ``{}``."""
     raw = await _read_body(request)
     try:
         body = json.loads(raw or b"{}")
@@ -98,12 +105,16 @@ async def read_object(request: Request, required: frozenset[str], optional: froz
         raise NotTaken(400, "malformed_json", "The body is not JSON.") from error
     if not isinstance(body, dict):
         raise NotTaken(400, "malformed_json", "The body must be a JSON object.")
+    return body
+
+
+def check_fields(body: Mapping[str, Any], required: frozenset[str], optional: frozenset[str]) -> None:
+    """No unknown field and none missing. Raises `NotTaken`."""
     if unknown := sorted(set(body) - required - optional):
         name = unknown[0].encode("ascii", "backslashreplace").decode()[:60]
         raise NotTaken(400, "unknown_field", f"There is no field {name}.", field=name)
     if missing := sorted(required - set(body)):
         raise NotTaken(400, "missing_field", f"{missing[0]} is missing.", field=missing[0])
-    return body
 
 
 def read_number(text: str | None, name: str, highest: int) -> int | None:

@@ -73,11 +73,22 @@ class Subject:
 class Ledger:
     """Payments and their ledger entries. ``entries`` collects what the current transaction has written."""
 
-    def __init__(self, storage: Storage, *, pending_seconds: float, announce: Callable[[Payment, str, float], None]):
-        """``announce(payment, operation, now)`` is told of every change, inside the same transaction."""
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        pending_seconds: float,
+        announce: Callable[[Payment, str, float], None],
+        skew: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        """``announce(payment, operation, now)`` is told of every change, inside the same transaction.
+
+        ``skew``: seconds by which the ``now`` of a `Stamp` is ahead just now.
+        """
         self._connection = storage.connection
         self._pending_seconds = pending_seconds
         self._announce = announce
+        self._skew = skew
         self.entries: list[dict[str, Any]] = []
 
     def find(self, account: str, reference: str) -> Payment:
@@ -111,7 +122,7 @@ class Ledger:
             status=Status.PROCESSING if status is Status.AUTHORIZED else status,
             created_at=iso(stamp.now),
             decline=TOKEN_DECLINE.get(charge.token, INVALID_TOKEN) if status is Status.DECLINED else None,
-            settles_at=stamp.now + self._pending_seconds if status is Status.PROCESSING else None,
+            settles_at=stamp.now - self._skew() + self._pending_seconds if status is Status.PROCESSING else None,
         )
         self._connection.execute(_INSERT_PAYMENT, tuple(getattr(payment, name) for name in COLUMNS))
         if status is Status.AUTHORIZED:

@@ -18,10 +18,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from gateways.sandbox.server.connection import CutConnection
-from gateways.sandbox.server.fault import FaultBook, FaultKind, Fired
+from gateways.sandbox.server.fault import FaultBook, FaultKind, Fired, Moment, Target
 from gateways.sandbox.server.ledger import Ledger, Stamp
 from gateways.sandbox.server.payment import Payment
 from gateways.sandbox.server.storage import Storage
+from gateways.sandbox.server.strike import damaged
 
 Poster = Callable[[str, str, str, str, float], None]
 """Puts a webhook into the outbox: account, event id, body, operation (for faults), Unix seconds."""
@@ -87,7 +88,7 @@ class Personality(ABC):
         once, runs its own transaction, and must not await.
         """
         counter = self.counter
-        fired = counter.faults.fire(account, operation, key=key, now=counter.clock())
+        fired = counter.faults.fire(Target(account, operation, key), Moment.REQUEST, now=counter.clock())
         if fired is None:
             return execute().response()
         if fired.fault is FaultKind.DROP_BEFORE:
@@ -95,25 +96,17 @@ class Personality(ABC):
         if fired.fault.before_effect:
             return (self.refused() if fired.fault is FaultKind.REFUSE else self.broken()).response()
         counter.ledger.entries = []
-        said = execute()
-        fired.effect = counter.ledger.entries
+        with counter.faults.off_by(fired):
+            said = execute()
+        fired.effect = list(counter.ledger.entries)
         return await self._after(fired, said)
 
     async def _after(self, fired: Fired, said: Said) -> Response:
-        match fired.fault:
-            case FaultKind.DROP_AFTER:
-                return CutConnection()
-            case FaultKind.ERROR_AFTER:
-                return self.broken().response()
-            case FaultKind.GARBAGE:
-                return Response(b"<html>502 upstream {", 200, media_type="application/json")
-            case FaultKind.WRONG_AMOUNT:
-                return replace(said, body=Said.json(0, self.inflate(json.loads(said.body))).body).response()
-            case FaultKind.DELAY:
-                await asyncio.sleep(fired.ms / 1000)
-            case _:
-                pass
-        return said.response()
+        if fired.fault is FaultKind.ERROR_AFTER:
+            return self.broken().response()
+        if fired.fault is FaultKind.WRONG_AMOUNT:
+            said = replace(said, body=Said.json(0, self.inflate(json.loads(said.body))).body)
+        return await damaged(fired, said.response())
 
     def is_acknowledged(self, status: int, body: bytes) -> bool:
         """Whether the receiver's answer counts; most vendors take any 2xx."""
@@ -130,7 +123,10 @@ class Personality(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """What a personality works with. ``clock`` gives Unix seconds; ``keys`` account -> secret key, empty: any key."""
+    """What a personality works with. ``keys``: account -> secret key, empty: any key.
+
+    ``clock`` gives Unix seconds as this PG has them: an armed ``clock_skew`` sets it wrong for a while.
+    """
 
     vendor: str
     storage: Storage
@@ -143,10 +139,16 @@ class Counter:
     clock: Callable[[], float]
     put_off: asyncio.Event
     poster: Poster
+    merchants: Mapping[str, str] = field(default_factory=dict)
+    """Account -> the vendor's own name of the merchant that it belongs to; not there: any name."""
 
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing; on disk when it ends."""
         return self.storage.transaction()
+
+    def true_clock(self) -> float:
+        """Unix seconds, whatever the PG's own clock says: for what is due."""
+        return self.clock() - self.faults.skew
 
     def stamp(self, account: str, key: str = "") -> Stamp:
         """A new operation for the ledger; ``key`` is the merchant's idempotency key, if there is one."""
@@ -192,7 +194,7 @@ class Counter:
         """Put a job off, inside a transaction; it survives restarts."""
         self.storage.connection.execute(
             "INSERT INTO jobs (vendor, account, name, payload, due_at) VALUES (?,?,?,?,?)",
-            (self.vendor, account, name, json.dumps(payload), self.clock() + seconds),
+            (self.vendor, account, name, json.dumps(payload), self.true_clock() + seconds),
         )
         self.put_off.set()
 

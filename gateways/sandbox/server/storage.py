@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS returns (reference TEXT PRIMARY KEY, url TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS webhook_targets (account TEXT PRIMARY KEY, url TEXT NOT NULL, secret TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS webhook_deliveries (
     id INTEGER PRIMARY KEY, account TEXT NOT NULL, event_id TEXT NOT NULL, body TEXT NOT NULL,
-    due_at REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting');
+    due_at REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting',
+    skew REAL NOT NULL DEFAULT 0, behind_next INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS webhook_deliveries_waiting ON webhook_deliveries (due_at) WHERE state = 'waiting';
 CREATE TABLE IF NOT EXISTS personalities (account TEXT PRIMARY KEY, vendor TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (
@@ -61,6 +62,13 @@ CREATE TABLE IF NOT EXISTS jobs (
     payload TEXT NOT NULL, due_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at);
 """
+
+
+_ADDED = (
+    ("webhook_deliveries", "skew", "REAL NOT NULL DEFAULT 0"),
+    ("webhook_deliveries", "behind_next", "INTEGER NOT NULL DEFAULT 0"),
+)
+"""Columns that a folder of before does not have: table, name, type."""
 
 
 class FolderInUse(Exception):
@@ -84,6 +92,9 @@ class Storage:
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")
         self.connection.executescript(_SCHEMA)
+        for table, name, kind in _ADDED:
+            if name not in {row["name"] for row in self.connection.execute(f"PRAGMA table_info({table})")}:
+                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -22,6 +22,7 @@ from gateways.sandbox.server.vendors.adyen_intake import (
     Order,
     authenticate,
     read_order,
+    refuse_stranger,
     require_merchant,
 )
 from gateways.sandbox.server.vendors.adyen_link import Links
@@ -186,6 +187,7 @@ class AdyenPersonality(Personality):
                     raise AdyenError(500, "905", "No connection available", "internal", transient=True)
                 if not counter.claim(order.account):
                     raise AdyenError(403, "010", "Not allowed", "security")
+                refuse_stranger(order, counter.merchants)
                 said = execute(order)
                 return self._keep(order, self.broken() if order.test_error == "IOEXCEPTION_RECEIVED" else said)
         except AdyenError as error:

@@ -101,6 +101,13 @@ def require_merchant(order: Order) -> None:
         raise invalid_merchant()
 
 
+def refuse_stranger(order: Order, merchants: Mapping[str, str]) -> None:
+    """Raises 403 901 for the merchant account of somebody else than the key's; an endpoint without one has none."""
+    given, own = order.fields.get("merchantAccount"), merchants.get(order.account)
+    if own is not None and given is not None and given != own:
+        raise invalid_merchant()
+
+
 def read_amount(fields: Mapping[str, Any]) -> Amount:
     """``amount``. Raises 422 100, 137, 138."""
     given = fields.get("amount")

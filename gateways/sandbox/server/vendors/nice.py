@@ -8,7 +8,7 @@ Below ``/nice/{account}``, with Basic keys or a Bearer token: ``/v1/access-token
 There is no idempotency: an order id is paid once, an order id of a cancel is used once. Where the manual is silent
 the sandbox does this: a net cancel also stops a payment that comes after it; a failed payment is found with its own
 result code; an order id that has failed may be used again, with the same instrument; a cancel of the whole payment
-has the payment's tid.
+has the payment's tid; a billing id whose card asks for its customer is refused (``U311``).
 """
 
 import asyncio
@@ -191,7 +191,14 @@ class NicePersonality(Personality):
             tid = self._book.new_tid(account, "card", self.counter.clock())
             order = a_new_order(fields, tid, "card", self.counter.clock())
             self._charge(account, order, amount, instrument)
+            self._refuse_whom_nobody_asks(account, order)
         return self._said(account, order, credential)
+
+    def _refuse_whom_nobody_asks(self, account: str, order: dict[str, Any]) -> None:
+        """A billing id has no page: a card that wants its customer to authenticate cannot be charged with it."""
+        payment = self._book.payment(account, order)
+        if payment.status is Status.REQUIRES_ACTION:
+            self.counter.ledger.decide(payment, self._stamp(account, order["orderId"]), approve=False)
 
     def _approve(self, account: str, request: Request, credential: Credential, fields: dict[str, Any]) -> Said:
         tid = request.path_params["tid"]

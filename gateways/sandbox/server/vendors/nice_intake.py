@@ -107,5 +107,7 @@ def encoded(response: Response, charset: object) -> Response:
     """The answer in the ``returnCharSet`` that was asked for; what EUC-KR does not have becomes a question mark."""
     if not isinstance(charset, str) or charset.lower() != "euc-kr" or not response.body:
         return response
-    raw = bytes(response.body).decode().encode("euc-kr", "replace")
-    return Response(raw, response.status_code, media_type="application/json;charset=euc-kr")
+    response.body = bytes(response.body).decode().encode("euc-kr", "replace")
+    response.headers["content-length"] = str(len(response.body))
+    response.headers["content-type"] = "application/json;charset=euc-kr"
+    return response

@@ -64,7 +64,7 @@ class Shelf:
             ids = (self._counter.read(account, "metadata", key) or {"ids": []})["ids"]
             if intent["id"] not in ids:
                 self._counter.write(account, "metadata", key, {"ids": [*ids, intent["id"]]})
-        self._counter.write(account, "seen", intent["id"], {"at": self._counter.clock()})
+        self._counter.write(account, "seen", intent["id"], {"at": self._counter.true_clock()})
 
     def expect_payment(self, account: str, merchant_ref: str, intent_id: str, *, alone: bool) -> None:
         """The ledger's payment with this reference will be this PaymentIntent's. ``alone``: nobody can be asked."""
@@ -164,7 +164,7 @@ class Shelf:
             raise Complaint(400, "Invalid `page` parameter.", param="page")
         exact = query.exact_metadata() if kind == "payment_intent" else None
         candidates = self.newest(account, kind, than=page) if exact is None else self._indexed(account, exact, page)
-        settled = self._counter.clock() - self._lag(account)
+        settled = self._counter.true_clock() - self._lag(account)
         fitting = (one for one in candidates if not one.get("deleted") and query.fits(one))
         found = list(islice((one for one in fitting if self._seen_at(account, one) <= settled), limit + 1))
         more = len(found) > limit

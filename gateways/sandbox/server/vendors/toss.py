@@ -15,7 +15,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from starlette.requests import Request
@@ -222,8 +222,7 @@ class TossPayments(Personality):
             except TossError as refusal:
                 said = error(refusal.code, english=manner.english)
             if scope:
-                kept_said = replace(said, headers={**said.headers, _TRACE: manner.trace})
-                self.counter.keep_answer(account, f"{scope}#{generation}", str(now), kept_said)
+                self.counter.keep_answer(account, f"{scope}#{generation}", str(now), said)
         return said
 
     def _is_slow(self, account: str, body: Body) -> bool:
@@ -296,8 +295,8 @@ class Manner:
         return cls(english, secrets.token_hex(16), key)
 
     def traced(self, response: Response) -> Response:
-        """With the headers that every answer has. A replay keeps the first answer's own id behind the new one."""
-        response.raw_headers.insert(0, (_TRACE.encode(), self.trace.encode()))
+        """With the headers that every answer has. A replay is a request of its own, with an id of its own."""
+        response.headers[_TRACE] = self.trace
         if self.key:
             response.headers["idempotency-key"] = self.key
         return response
