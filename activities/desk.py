@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from activities.routing import Needs, Router, RoutingNeeded
+from activities.routing import Router, RoutingNeeded
 from activities.saving import Cause, Decision, save_order
 from activities.value import PostgresLedger
 from domain.gateway import Answer, Capabilities, Outcome
 from domain.moment import Moment
+from domain.offer import Needs, needs_of
 from domain.order import Order
 from domain.payment import Operation
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask, call_for
-from domain.states import ItemState
 from domain.taking import settle
 from gateways.value.adapter import ValueGateway
 from models.database import Database
@@ -106,12 +106,6 @@ class Desk:
             except RoutingNeeded as needed:
                 await self._router.decide(self._connection, needed.wanted, self.now)
                 self._router.rewind()
-
-
-def needs_of(order: Order) -> Needs:
-    """Captured in parts if it is captured as goods leave and more than one piece does: any two can leave apart."""
-    pieces = sum(i.quantity for i in order.items if i.state is not ItemState.CANCELED)
-    return Needs(order.currency, several_captures=order.capture == "on_shipment" and pieces > 1)
 
 
 def _settled(order: Order, moment: Moment) -> Order:

@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,14 +18,13 @@ from activities.health import claim_probe, release_probe
 from activities.selector import Selection, give_back, select
 from domain.errors import NoGatewayEligible
 from domain.gateway import Capabilities
-from domain.health import CircuitState, condition_of
+from domain.health import CircuitState
 from domain.moment import Routed
+from domain.offer import Needs, wanted_of
 from domain.payment import Payment
 from domain.routing import (
     AccountState,
-    Constraint,
     Decision,
-    Rule,
     Wanted,
     contenders,
     counts,
@@ -37,7 +33,7 @@ from domain.routing import (
     weigh,
 )
 from models.database import Database
-from queries.routing import CIRCUITS
+from queries.routing import InForce, load_in_force
 
 log = structlog.get_logger()
 
@@ -50,47 +46,14 @@ class RoutingNeeded(Exception):
         self.wanted = wanted
 
 
-_FACTS = text(
-    """
-    SELECT r.id, r.version, r.strategy, r.by, r.fallback, r.constraints,
-           ARRAY(SELECT w.account FROM routing_weight w WHERE w.rule_id = r.id ORDER BY w.position) AS accounts,
-           ARRAY(SELECT w.weight FROM routing_weight w WHERE w.rule_id = r.id ORDER BY w.position) AS weights,
-           (SELECT coalesce(jsonb_agg(jsonb_build_array(g.id, g.enabled, g.paused_at IS NOT NULL)), '[]')
-              FROM gateway_account g WHERE g.store_id = r.store_id) AS known,
-           (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'changed_at'), '[]')
-              FROM gateway_health h JOIN gateway_account g ON g.id = h.account
-             WHERE g.store_id = r.store_id AND h.opened_at IS NOT NULL) AS circuits
-      FROM routing_rule r
-     WHERE r.store_id = :store AND r.version = (SELECT max(version) FROM routing_rule
-            WHERE store_id = :store AND active_from <= :now)
-    """
-)
-_CONSTRAINTS = TypeAdapter(tuple[Constraint, ...])
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    rule_id: UUID
-    rule: Rule
-    accounts: tuple[AccountState, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     wanted: Wanted
     found: Routed | NoGatewayEligible
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What an order asks of every account that takes a payment of it."""
-
-    currency: str
-    several_captures: bool
-
-
 class Router:
-    """Chooses accounts for one order in one transaction. Callable as `domain.taking.Route`.
+    """Chooses accounts for one order in one transaction. Callable as `domain.moment.Route`.
 
     The rules are pure and know no waiting: they are applied again after each decision (`rewind`), and what was
     decided is handed out again in its order, because a rule that is applied again draws fresh ids.
@@ -101,7 +64,7 @@ class Router:
         self._store = store
         self._needs = needs
         self._capabilities = capabilities
-        self._facts: _Facts | None = None
+        self._facts: InForce | None = None
         self._loaded = False
         self._answers: list[_Answer] = []
         self._next = 0
@@ -110,15 +73,7 @@ class Router:
 
     def __call__(self, payment: Payment, excluded: frozenset[str], *, hold: bool) -> Routed:
         """Raises `RoutingNeeded` for what is not decided, `NoGatewayEligible` when no account can take the payment."""
-        wanted = Wanted(
-            method=payment.method,
-            currency=self._needs.currency,
-            amount=payment.amount,
-            excluded=excluded,
-            manual_capture=hold,
-            several_captures=hold and self._needs.several_captures,
-            instalments=payment.instalments,
-        )
+        wanted = wanted_of(payment, excluded, self._needs, hold=hold)
         if self._next == len(self._answers) or self._answers[self._next].wanted != wanted:
             raise RoutingNeeded(wanted)
         answer = self._answers[self._next]
@@ -135,7 +90,7 @@ class Router:
     def captures_once(self, account: str) -> bool:
         """Whether the account lets go of what a capture leaves of its hold."""
         known = self._capabilities.get(account)
-        return known is not None and not (known.multiple_captures and known.partial_capture)
+        return known is not None and known.captures_once
 
     def forget(self) -> None:
         """The next rule begins; what the one before was told is used up."""
@@ -149,7 +104,7 @@ class Router:
     async def decide(self, connection: AsyncConnection, wanted: Wanted, now: datetime) -> None:
         """Decide what a rule has asked for. ``connection`` is the order's: only read from."""
         if not self._loaded:
-            self._facts = await self._load(connection, now)
+            self._facts = await load_in_force(connection, self._store, self._capabilities, now)
             self._loaded = True
         found: Routed | NoGatewayEligible
         try:
@@ -188,10 +143,16 @@ class Router:
         if selection:
             self._selections.append(selection)
         explained: dict[str, Any] = asdict(decision)
-        days = self._capabilities[decision.account].refund_days.get(wanted.method)
-        return Routed(decision.account, decision.rule_version, explained | _figures(selection), days)
+        can = self._capabilities[decision.account]
+        return Routed(
+            decision.account,
+            decision.rule_version,
+            explained | _figures(selection),
+            can.refund_days.get(wanted.method),
+            hold_first=len(decision.candidates) > 1 and can.manual_capture and not can.neutralize_undoes_capture,
+        )
 
-    async def _choose(self, facts: _Facts, wanted: Wanted) -> tuple[Decision, Selection | None]:
+    async def _choose(self, facts: InForce, wanted: Wanted) -> tuple[Decision, Selection | None]:
         rule = facts.rule
         candidates = weigh(rule, facts.accounts, {}, wanted)
         among, why = contenders(rule, candidates)
@@ -209,35 +170,6 @@ class Router:
         if claimed:
             self._probes.append((account, method, now))
         return claimed
-
-    async def _load(self, connection: AsyncConnection, now: datetime) -> _Facts | None:
-        """The active rule with the store's accounts. A store without a rule can take no card."""
-        row = (await connection.execute(_FACTS, {"store": self._store, "now": now})).one_or_none()
-        if row is None:
-            return None
-        rule = Rule(
-            version=row.version,
-            strategy=row.strategy,
-            by=row.by,
-            weights=tuple(zip(row.accounts, row.weights, strict=True)),
-            fallback=tuple(row.fallback),
-            constraints=_CONSTRAINTS.validate_python(row.constraints),
-        )
-        circuits = CIRCUITS.validate_python(row.circuits)
-        accounts = [
-            AccountState(
-                account=account,
-                enabled=enabled,
-                paused=paused,
-                limits=can.limits,
-                manual_capture=can.manual_capture,
-                several_captures=can.multiple_captures and can.partial_capture,
-                conditions=tuple(condition_of(each, now) for each in circuits if each.account == account),
-            )
-            for account, enabled, paused in row.known
-            if (can := self._capabilities.get(account)) is not None
-        ]
-        return _Facts(row.id, rule, tuple(accounts))
 
 
 def _probed(state: AccountState, account: str) -> AccountState:

@@ -16,7 +16,7 @@ from api.once import once
 from api.pay.link import links_to_pay
 from api.prefer import wait_of
 from api.problem import Refused, request_id_of
-from api.resources import resources_of
+from api.resources import capabilities_of, resources_of
 from api.routes.command import answer_command
 from api.schemas.command import CommandAnswer
 from api.schemas.order import Links
@@ -115,8 +115,10 @@ async def load(door: Door, number: str, body: Body, command_id: UUID) -> tuple[O
         view = await view_order(connection, store, number)
         wanted = skus_of(view.order, body)
         catalog = (await load_shelf(connection, store, wanted)).skus if wanted else {}
+    once = {account for account, can in capabilities_of(door.request).items() if can.captures_once}
+    now = datetime.now(UTC)
     try:
-        return view, dry_run(view.order, body, catalog, datetime.now(UTC), command_id=command_id)
+        return view, dry_run(view.order, body, catalog, now, command_id=command_id, capturing_once=once)
     except Rejected as no:
         return view, no
 

@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "nothing_to_do": 409,
     "difference_unsettled": 409,
     "change_open": 409,
+    "captures_once": 409,
     "operation_not_in_doubt": 409,
     "bank_account_required": 409,
     "refund_window_over": 409,

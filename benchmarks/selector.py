@@ -15,10 +15,11 @@ from multiprocessing.synchronize import Barrier
 
 from sqlalchemy import text
 
-from activities.routing import Needs, Router
+from activities.routing import Router
 from benchmarks.load import percentile
 from commands.routing import put_rule
 from domain.gateway import Capabilities, Flow, Idempotency, MethodLimit, NeutralizeBy
+from domain.offer import Needs
 from domain.routing import Rule, Wanted
 from models.database import Database
 
@@ -148,7 +149,7 @@ async def _decision(database: Database) -> None:
     needs = Needs("KRW", several_captures=False)
     async with database.transaction() as connection:
         router = Router(database, STORE, needs, dict.fromkeys(WEIGHTS, CAN))
-        await router.decide(connection, Wanted("card", "KRW", 10_000), now)
+        await router.decide(connection, Wanted("card", "KRW", 10_000, CAN.flows), now)
 
 
 def at(decisions: Sequence[Decisions], clients: int) -> Decisions:

@@ -1,19 +1,23 @@
 """Capturing what is authorized: by hand, or when goods leave. Own value first, then the others as they were taken.
 
-A hold may be larger than what the order costs by now: the difference is never captured.
+A hold may be larger than what the order costs by now: the difference is never captured. An account that captures once
+is asked for all that is still owed of its hold, or for nothing (M6).
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo
+from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo, Rejected
 from domain.gateway import OperationKind, Outcome
 from domain.moment import Moment, Why
 from domain.order import Order
 from domain.owing import to_capture
 from domain.payment import Payment
+from domain.spread import Held, at_least, in_turn, nearest, spread
 from domain.states import RequestStatus
-from domain.taking import capturable, open_operation
+from domain.taking import capturable, holder, open_operation, spent
 
 BEFORE_LAPSE = timedelta(hours=24)
 """How long before a hold's end it is captured: time enough for a PG that is down for a while."""
@@ -21,47 +25,79 @@ USUAL_HOLD = timedelta(days=7)
 """How long PGs hold a card's money at least, where they do not say until when (Stripe, Adyen: about seven days)."""
 
 
+class CapturesOnce(Rejected):
+    """The PG captures a hold once, and would let go of what is still owed; capture one of `figures.instead`."""
+
+    code = "captures_once"
+
+
+@dataclass(frozen=True, slots=True)
+class _Holds:
+    """What may be captured now of some payments, in the order of taking.
+
+    ``owed``: what of it is owed. ``spare``: what is not owed of all that may be captured, of these or any others.
+    """
+
+    payments: Sequence[Payment]
+    held: Sequence[Held]
+    owed: int
+    spare: int
+
+
 def capture(
     order: Order, amount: int | None, moment: Moment, *, command_id: UUID | None = None, payment_id: UUID | None = None
 ) -> Order:
-    """Open captures of ``amount`` (None: all that is left and owed), over one payment or all of them."""
+    """Open captures of ``amount`` (None: all that is left and owed), over one payment or all of them.
+
+    Raises `CapturesOnce` for an amount that an account would have to let go of something for that is still owed.
+    """
     if amount is not None and amount < 1:
         raise Invalid("an amount to capture is at least 1", flaws=[Flaw("/amount", "too_small", "at least 1")])
-    payments = [p for p in _paying(order) if payment_id is None or p == order.payment(payment_id)]
-    left = min(to_capture(order), sum(capturable(order, p) for p in payments))
-    if not left:
+    holds = _holds(order, moment, None if payment_id is None else order.payment(payment_id))
+    if not holds.owed:
         raise NothingToDo("nothing that is owed is authorized and not yet captured", figures={"capturable": 0})
-    if amount is not None and amount > left:
+    if amount is not None and amount > holds.owed:
         raise AmountExceeded(
-            f"asked to capture {amount}, {left} is left to capture", figures={"requested": amount, "capturable": left}
+            f"asked to capture {amount}, {holds.owed} is left to capture",
+            figures={"requested": amount, "capturable": holds.owed},
         )
-    return _spread(order, left if amount is None else amount, payments, moment, why=Why(command_id=command_id))
+    wanted = holds.owed if amount is None else amount
+    parts = spread(wanted, holds.held, holds.spare)
+    if parts is None:
+        raise _too_little(order, holds, wanted)
+    return _open(order, holds, parts, moment, why=Why(command_id=command_id))
 
 
 def capture_shipped(order: Order, value: int, moment: Moment, *, section_id: UUID, command_id: UUID) -> Order:
-    """With ``capture: on_shipment``, take what has just left; never more than is authorized."""
+    """With ``capture: on_shipment``, take what has just left; never more than is authorized.
+
+    Where an account that captures once has to give a part of it, all that is owed of its hold is taken with it.
+    """
     if order.capture != "on_shipment":
         return order
-    payments = _paying(order)
-    amount = min(value, to_capture(order), sum(capturable(order, p) for p in payments))
-    return _spread(order, amount, payments, moment, why=Why(section_id, command_id=command_id))
+    holds = _holds(order, moment)
+    parts = at_least(min(value, holds.owed), holds.held, holds.spare)
+    return _open(order, holds, parts, moment, why=Why(section_id, command_id=command_id))
 
 
-def lapses_at(order: Order) -> datetime | None:
-    """When the first hold that is still owed must be captured, so that the PG does not let it go."""
-    return min((moment for _, moment in _lapsing(order)), default=None)
+def lapses_at(order: Order, captures_once: Callable[[str], bool] = lambda _account: False) -> datetime | None:
+    """When the first hold that is still owed must be captured, so that the PG does not let it go.
+
+    ``captures_once``: as in `Moment`.
+    """
+    return min((moment for _, moment in _lapsing(order, captures_once)), default=None)
 
 
 def capture_lapsing(order: Order, moment: Moment) -> Order:
     """Capture what is owed of holds that are about to lapse, whatever the order's way of capturing is."""
-    for payment, due in _lapsing(order):
+    for payment, due in _lapsing(order, moment.captures_once):
         amount = min(to_capture(order), capturable(order, payment))
         if due <= moment.now and amount > 0:
             order = open_operation(order, payment, OperationKind.CAPTURE, amount, moment)
     return order
 
 
-def _lapsing(order: Order) -> list[tuple[Payment, datetime]]:
+def _lapsing(order: Order, captures_once: Callable[[str], bool]) -> list[tuple[Payment, datetime]]:
     """Holds with an end, and when they must be captured; not those whose capture the PG has refused or taken back."""
     if not to_capture(order):
         return []
@@ -74,7 +110,7 @@ def _lapsing(order: Order) -> list[tuple[Payment, datetime]]:
     return [
         (payment, end - BEFORE_LAPSE)
         for payment in order.payments
-        if (end := ends.get(payment.id)) and capturable(order, payment) and payment.id not in refused
+        if (end := ends.get(payment.id)) and _held(order, payment, captures_once).amount and payment.id not in refused
     ]
 
 
@@ -103,17 +139,41 @@ def _paying(order: Order) -> list[Payment]:
     return [p for p in order.payments if order.request(p.request_id).status is RequestStatus.PAID]
 
 
-def _spread(
-    order: Order,
-    amount: int,
-    payments: list[Payment],
-    moment: Moment,
-    *,
-    why: Why,
-) -> Order:
-    for payment in payments:
-        part = min(amount, capturable(order, payment))
+def _holds(order: Order, moment: Moment, payment: Payment | None = None) -> _Holds:
+    """Of one payment, or of all that may be captured."""
+    every = {p.id: _held(order, p, moment.captures_once) for p in _paying(order)}
+    mine = [p for p in _paying(order) if payment is None or p.id == payment.id]
+    held, there = [every[p.id] for p in mine], sum(h.amount for h in every.values())
+    owed = min(to_capture(order), there)
+    return _Holds(mine, held, min(owed, sum(h.amount for h in held)), there - owed)
+
+
+def _held(order: Order, payment: Payment, captures_once: Callable[[str], bool]) -> Held:
+    """What may be captured of a payment: nothing where its account has captured once, or may be doing so."""
+    over = spent(order, payment, captures_once)
+    once = captures_once(holder(order, payment) or "")
+    return Held(0 if over else capturable(order, payment), once)
+
+
+def _too_little(order: Order, holds: _Holds, wanted: int) -> CapturesOnce:
+    """Why an amount is refused, and what can be captured instead."""
+    parts = in_turn(wanted, (h.amount for h in holds.held))
+    broken = (p for p, h, part in zip(holds.payments, holds.held, parts, strict=True) if h.once and 0 < part < h.amount)
+    payment, instead = next(broken), nearest(wanted, holds.held, holds.spare)
+    return CapturesOnce(
+        f"{holder(order, payment)} captures a payment once and lets go of the rest: after {wanted}, something that is "
+        f"owed would be lost; capture {' or '.join(str(each) for each in instead)} instead",
+        figures={
+            "payment_id": str(payment.id),
+            "requested": wanted,
+            "capturable": holds.owed,
+            "instead": list(instead),
+        },
+    )
+
+
+def _open(order: Order, holds: _Holds, parts: Sequence[int], moment: Moment, *, why: Why) -> Order:
+    for payment, part in zip(holds.payments, parts, strict=True):
         if part:
             order = open_operation(order, payment, OperationKind.CAPTURE, part, moment, why=why)
-            amount -= part
     return order

@@ -244,3 +244,8 @@ class Capabilities:
     """False: the PG charges again under a used ``merchant_ref`` if the key is another; the key alone protects."""
     settlement: bool = False
     webhooks: bool = False
+
+    @property
+    def captures_once(self) -> bool:
+        """Whether it lets go of what a capture leaves of its hold."""
+        return not (self.multiple_captures and self.partial_capture)

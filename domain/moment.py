@@ -19,6 +19,8 @@ class Routed:
     decision: dict[str, Any]
     refund_days: int | None = None
     """So long after the payment the account gives its money back by this method; None: no end is known."""
+    hold_first: bool = False
+    """A charge whose answer is lost could not be undone there, so that another account takes over; a hold could."""
 
 
 class Route(Protocol):

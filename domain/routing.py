@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.errors import Flaw, Invalid, NoGatewayEligible
-from domain.gateway import MethodLimit
+from domain.gateway import Flow, MethodLimit
 from domain.health import CircuitState, Condition
 
 CLIP_PAYMENTS = 20
@@ -49,6 +49,8 @@ class Reason(StrEnum):
     NO_MANUAL_CAPTURE = "no_manual_capture"
     NO_SEVERAL_CAPTURES = "no_several_captures"
     METHOD_NOT_OFFERED = "method_not_offered"
+    FLOW_NOT_OFFERED = "flow_not_offered"
+    """It takes tokens only, and there is none; or it has no page for the customer to pay on."""
     CURRENCY_NOT_OFFERED = "currency_not_offered"
     AMOUNT_OUTSIDE_LIMITS = "amount_outside_limits"
     INSTALMENTS_NOT_OFFERED = "instalments_not_offered"
@@ -102,6 +104,7 @@ class AccountState:
     enabled: bool
     paused: bool
     limits: tuple[MethodLimit, ...]
+    flows: frozenset[Flow]
     manual_capture: bool
     several_captures: bool = True
     conditions: tuple[Condition, ...] = ()
@@ -148,12 +151,14 @@ class Decision:
 class Wanted:
     """What has to be taken: ``amount`` in minor units, by ``method``, at none of the ``excluded`` accounts.
 
-    ``manual_capture``: held first. ``several_captures``: taken in parts, as goods leave.
+    ``flows``: the ways that are open to this payment; an account must have one of them. ``manual_capture``: held first.
+    ``several_captures``: taken in parts, as goods leave.
     """
 
     method: str
     currency: str
     amount: int
+    flows: frozenset[Flow]
     excluded: frozenset[str] = frozenset()
     manual_capture: bool = False
     several_captures: bool = False
@@ -292,6 +297,7 @@ def _judge(rule: Rule, state: AccountState | None, account: str, wanted: Wanted)
         Reason.NO_MANUAL_CAPTURE: wanted.manual_capture and not state.manual_capture,
         Reason.NO_SEVERAL_CAPTURES: wanted.several_captures and not state.several_captures,
         Reason.METHOD_NOT_OFFERED: not methods,
+        Reason.FLOW_NOT_OFFERED: wanted.flows.isdisjoint(state.flows),
         Reason.CURRENCY_NOT_OFFERED: not limits,
         Reason.AMOUNT_OUTSIDE_LIMITS: not within,
         Reason.INSTALMENTS_NOT_OFFERED: wanted.instalments > 1 and not any(_in_parts(each, wanted) for each in within),

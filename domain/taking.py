@@ -5,7 +5,7 @@ answer in. Own value is held first, PG accounts follow one after the other, hold
 an atomic payment is declined, the others are given back (M5).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
@@ -124,6 +124,7 @@ def open_attempt(order: Order, payment: Payment, moment: Moment, *, hold: bool) 
         if tried:
             return order.put(tender(payment, TenderStatus.DECLINED))
         return order.put(_unroutable(payment, no))
+    hold = hold or (routed.hold_first and payment.can_be_held)
     return _open(order, payment, routed, moment, capture_now=not hold)
 
 
@@ -212,6 +213,22 @@ def capturable(order: Order, payment: Payment) -> int:
     """What may still be captured, less what is being captured or voided now."""
     busy = sum(o.amount for o in unresolved(order, payment, OperationKind.CAPTURE, OperationKind.VOID))
     return payment.capturable - busy
+
+
+def holder(order: Order, payment: Payment) -> str | None:
+    """The account that has taken or holds its money; None: nobody has."""
+    taken = (a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
+    return next((a.account for a in taken), None)
+
+
+def spent(order: Order, payment: Payment, captures_once: Callable[[str], bool]) -> bool:
+    """Its account captures once and has captured, or may be doing so: what that leaves of the hold is let go."""
+    mine = (o for o in order.operations if o.payment_id == payment.id and o.kind is OperationKind.CAPTURE)
+    stands = (
+        o.outcome in UNRESOLVED or (o.outcome is Outcome.SUCCEEDED and o.reversed_amount < o.amount) for o in mine
+    )
+    account = holder(order, payment)
+    return account is not None and captures_once(account) and any(stands)
 
 
 def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
@@ -319,12 +336,15 @@ def _refused(order: Order, payment: Payment, kind: OperationKind) -> bool:
 def _release_unneeded(order: Order, moment: Moment) -> Order:
     """Once all that is owed has been captured, what is only authorized goes back to the customer.
 
-    A PG releases all that it holds: so not while a capture is on its way.
+    A PG releases all that it holds: so not while a capture is on its way. One that captures once has let go of what its
+    capture left: it is asked at once, and says so.
     """
-    if to_capture(order) or capturing(order):
-        return order
+    all_taken = not (to_capture(order) or capturing(order))
     for payment in order.payments:
-        if payment.status in HELD_TENDERS and order.request(payment.request_id).status is RequestStatus.PAID:
+        on_its_way = unresolved(order, payment, OperationKind.CAPTURE)
+        let_go = not on_its_way and spent(order, payment, moment.captures_once)
+        paid = order.request(payment.request_id).status is RequestStatus.PAID
+        if (all_taken or let_go) and paid and payment.status in HELD_TENDERS:
             order = _release(order, payment, moment)
     return order
 

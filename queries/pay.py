@@ -1,4 +1,4 @@
-"""A payment request by its id alone, as its link and ``GET /v1/payment-requests/{id}`` need it; ways to pay it."""
+"""A payment request by its id alone, as its link and ``GET /v1/payment-requests/{id}`` need it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,15 +13,6 @@ _FIND = text(
     SELECT o.store_id, o.number, s.timezone
       FROM payment_request r JOIN orders o ON o.id = r.order_id JOIN store s ON s.id = o.store_id
      WHERE r.id = :request
-    """
-)
-_ACCOUNTS = text(
-    """
-    SELECT g.id FROM gateway_account g
-     WHERE g.store_id = :store AND g.enabled AND g.paused_at IS NULL AND EXISTS (
-        SELECT FROM routing_rule r LEFT JOIN routing_weight w ON w.rule_id = r.id AND w.account = g.id
-         WHERE r.store_id = :store AND (w.weight > 0 OR jsonb_exists(r.fallback, g.id))
-           AND r.version = (SELECT max(version) FROM routing_rule WHERE store_id = :store AND active_from <= now()))
     """
 )
 
@@ -47,8 +38,3 @@ async def find_request(connection: AsyncConnection, request_id: UUID) -> Whereab
     if row is None:
         raise UnknownPaymentRequest(f"no payment request {request_id}")
     return Whereabouts(*row)
-
-
-async def paying_accounts(connection: AsyncConnection, store: str) -> list[str]:
-    """The PG accounts that the store's active rule may choose now."""
-    return list((await connection.execute(_ACCOUNTS, {"store": store})).scalars())

@@ -1,24 +1,21 @@
 """A store's routing rules and PG accounts, what the routing did, and what another rule would have done."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import NoGatewayEligible, Rejected
-from domain.gateway import MethodLimit
-from domain.health import Circuit
+from domain.gateway import Capabilities
+from domain.health import Circuit, condition_of
+from domain.offer import flows_for
 from domain.routing import AccountState, Constraint, Rule, Wanted, choose, clip_of
-
-NO_LIMIT = 10**15
-"""Minor units: the upper end of the limits that a preview assumes."""
-ANY_MONTHS = 120
-"""Instalments that a preview takes every account to offer."""
 
 
 class UnknownRouting(Rejected):
@@ -74,6 +71,10 @@ class RoutedPayment:
     currency: str
     amount: int
     instalments: int = 0
+    token: bool = True
+    """One stood for the instrument."""
+    page: bool = False
+    """There was an address to come back to from the PG's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,31 @@ class Preview:
     """Payments that no account of the rule could have taken, by method and currency."""
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A store's rule in force, and the store's PG accounts as they stand: all that a choice rests on."""
+
+    rule_id: UUID
+    rule: Rule
+    accounts: tuple[AccountState, ...]
+
+
+_IN_FORCE = text(
+    """
+    SELECT r.id, r.version, r.strategy, r.by, r.fallback, r.constraints,
+           ARRAY(SELECT w.account FROM routing_weight w WHERE w.rule_id = r.id ORDER BY w.position) AS accounts,
+           ARRAY(SELECT w.weight FROM routing_weight w WHERE w.rule_id = r.id ORDER BY w.position) AS weights,
+           (SELECT coalesce(jsonb_agg(jsonb_build_object('id', g.id, 'vendor', g.vendor, 'enabled', g.enabled,
+                                                         'paused_at', g.paused_at)), '[]')
+              FROM gateway_account g WHERE g.store_id = r.store_id) AS known,
+           (SELECT coalesce(jsonb_agg(to_jsonb(h) - 'changed_at'), '[]')
+              FROM gateway_health h JOIN gateway_account g ON g.id = h.account
+             WHERE g.store_id = r.store_id AND h.opened_at IS NOT NULL) AS circuits
+      FROM routing_rule r
+     WHERE r.store_id = :store AND r.version = (SELECT max(version) FROM routing_rule
+            WHERE store_id = :store AND active_from <= :now)
+    """
+)
 _RULES = text(
     """
     SELECT r.version, r.strategy, r.by, r.fallback, r.constraints, r.active_from, r.created_at, r.created_by,
@@ -101,7 +127,8 @@ _RULES = text(
 )
 _ACCOUNTS = text("SELECT id, vendor, enabled, paused_at FROM gateway_account WHERE store_id = :store ORDER BY id")
 _RECENT = """
-    SELECT a.account, p.method, o.currency, p.amount, p.instalments, a.created_at, a.id
+    SELECT a.account, p.method, o.currency, p.amount, p.instalments, p.token IS NOT NULL AS token,
+           p.return_url IS NOT NULL AS page, a.created_at, a.id
       FROM gateway_account g
       CROSS JOIN LATERAL (SELECT * FROM attempt t
                            WHERE t.account = g.id AND t.rule_version IS NOT NULL
@@ -116,7 +143,8 @@ _RECENT = """
 """The newest attempts that a rule has routed, of every account of the store by its own index, then together."""
 _TALLIES = text(f"SELECT account, count(*), sum(amount)::bigint FROM ({_RECENT}) AS recent GROUP BY account")
 _PAYMENTS = text(
-    f"SELECT account, method, currency, amount, instalments FROM ({_RECENT}) AS recent ORDER BY created_at, id"
+    "SELECT account, method, currency, amount, instalments, token, page"
+    f" FROM ({_RECENT}) AS recent ORDER BY created_at, id"
 )
 _CIRCUITS = text(
     """
@@ -126,7 +154,50 @@ _CIRCUITS = text(
     """
 )
 _CONSTRAINTS = TypeAdapter(tuple[Constraint, ...])
-CIRCUITS = TypeAdapter(tuple[Circuit, ...])
+_CIRCUIT_ROWS = TypeAdapter(tuple[Circuit, ...])
+_ACCOUNT_ROWS = TypeAdapter(tuple[AccountView, ...])
+
+
+async def load_in_force(
+    connection: AsyncConnection, store: str, can: Mapping[str, Capabilities], now: datetime
+) -> InForce | None:
+    """The rule in force with the store's accounts, in one statement; ``can``: what each account can do, by name.
+
+    None: the store has no rule, so it can take nothing through a PG.
+    """
+    row = (await connection.execute(_IN_FORCE, {"store": store, "now": now})).one_or_none()
+    if row is None:
+        return None
+    rule = Rule(
+        version=row.version,
+        strategy=row.strategy,
+        by=row.by,
+        weights=tuple(zip(row.accounts, row.weights, strict=True)),
+        fallback=tuple(row.fallback),
+        constraints=_CONSTRAINTS.validate_python(row.constraints),
+    )
+    circuits = _CIRCUIT_ROWS.validate_python(row.circuits)
+    return InForce(row.id, rule, account_states(_ACCOUNT_ROWS.validate_python(row.known), can, circuits, now))
+
+
+def account_states(
+    accounts: Iterable[AccountView], can: Mapping[str, Capabilities], circuits: Sequence[Circuit], now: datetime
+) -> tuple[AccountState, ...]:
+    """The accounts as routing judges them; one of which nobody knows what it can do is none."""
+    return tuple(
+        AccountState(
+            account=account.id,
+            enabled=account.enabled,
+            paused=account.paused_at is not None,
+            limits=known.limits,
+            flows=known.flows,
+            manual_capture=known.manual_capture,
+            several_captures=not known.captures_once,
+            conditions=tuple(condition_of(each, now) for each in circuits if each.account == account.id),
+        )
+        for account in accounts
+        if (known := can.get(account.id)) is not None
+    )
 
 
 async def load_rules(connection: AsyncConnection, store: str, now: datetime) -> Rules:
@@ -145,7 +216,7 @@ async def load_accounts(connection: AsyncConnection, store: str) -> tuple[Accoun
 async def load_circuits(connection: AsyncConnection, store: str) -> tuple[Circuit, ...]:
     """The circuits of the store's accounts, by account and method; none where nothing has ever failed."""
     rows = (await connection.execute(_CIRCUITS, {"store": store})).mappings().all()
-    return CIRCUITS.validate_python([dict(row) for row in rows])
+    return _CIRCUIT_ROWS.validate_python([dict(row) for row in rows])
 
 
 async def count_attempts(
@@ -162,13 +233,11 @@ async def recent_payments(connection: AsyncConnection, store: str, *, limit: int
     return tuple(RoutedPayment(*row) for row in await connection.execute(_PAYMENTS, parameters))
 
 
-def replay(rule: Rule, accounts: Sequence[AccountView], payments: Sequence[RoutedPayment]) -> Preview:
-    """``payments`` in their order under ``rule``, from deficits of zero, with the accounts as they stand now.
+def replay(rule: Rule, accounts: Sequence[AccountState], payments: Sequence[RoutedPayment]) -> Preview:
+    """``payments`` in their order under ``rule``, from deficits of zero, with the accounts as they are given.
 
-    What a PG's contract allows is not known here: every account is taken to offer each method and currency that
-    occurs in ``payments``, in any amount and with manual capture. The rule's own constraints do count.
+    Whether money had to be held first is not asked: every account is taken to be able to.
     """
-    states = _permissive(accounts, payments)
     mean = sum(payment.amount for payment in payments) // len(payments) if payments else 1
     clip = clip_of(rule, mean_amount=max(mean, 1))
     deficits: dict[str, int] = {}
@@ -177,8 +246,7 @@ def replay(rule: Rule, accounts: Sequence[AccountView], payments: Sequence[Route
     moved = 0
     for payment in payments:
         try:
-            wanted = Wanted(payment.method, payment.currency, payment.amount, instalments=payment.instalments)
-            decision, deficits = choose(rule, states, deficits, wanted, clip=clip)
+            decision, deficits = choose(rule, accounts, deficits, _wanted(payment), clip=clip)
         except NoGatewayEligible:
             refused[f"{payment.method} {payment.currency}"] += 1
             continue
@@ -188,21 +256,9 @@ def replay(rule: Rule, accounts: Sequence[AccountView], payments: Sequence[Route
     return Preview(len(payments), tallies, moved, dict(refused))
 
 
-def _permissive(accounts: Sequence[AccountView], payments: Iterable[RoutedPayment]) -> list[AccountState]:
-    offered = sorted({(payment.method, payment.currency) for payment in payments})
-    limits = tuple(
-        MethodLimit(method, currency, 0, NO_LIMIT, max_instalments=ANY_MONTHS) for method, currency in offered
-    )
-    return [
-        AccountState(
-            account=account.id,
-            enabled=account.enabled,
-            paused=account.paused_at is not None,
-            limits=limits,
-            manual_capture=True,
-        )
-        for account in accounts
-    ]
+def _wanted(payment: RoutedPayment) -> Wanted:
+    flows = flows_for(payment.method, token=payment.token, page=payment.page)
+    return Wanted(payment.method, payment.currency, payment.amount, flows, instalments=payment.instalments)
 
 
 def _rule_view(row: Any) -> RuleView:

@@ -136,6 +136,10 @@ async def capture(
     caller: Annotated[Caller, Depends(require("orders:write"))],
     body: CaptureIn | None = None,
 ) -> Response:
-    """Of one payment or all of them; no amount: all that is left."""
+    """Of one payment or all of them; no amount: all that is left.
+
+    A PG account that captures a payment once lets go of the rest. An amount that would lose something that is owed is
+    409 `captures_once`; one of `figures.instead` can be captured.
+    """
     wanted = (body or CaptureIn()).to_command()
     return await ask(Door(request, caller, number), lambda _: wanted, route="capture")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from api.auth import Caller, require
 from api.once import once
-from api.resources import resources_of
+from api.resources import capabilities_of, resources_of
 from api.schemas.routing import (
     AccountOut,
     PreviewIn,
@@ -30,6 +30,7 @@ from domain.routing import validate_rule
 from queries.catalog import load_shelf
 from queries.routing import (
     UnknownRouting,
+    account_states,
     count_attempts,
     load_accounts,
     load_circuits,
@@ -106,7 +107,8 @@ async def preview_routing(request: Request, body: PreviewIn, caller: Writer) -> 
             accounts = await load_accounts(connection, caller.store)
             validate_rule(rule, {account.id for account in accounts})
             payments = await recent_payments(connection, caller.store, limit=body.limit)
-        preview = await asyncio.to_thread(replay, rule, accounts, payments)
+        states = account_states(accounts, capabilities_of(request), (), datetime.now(UTC))
+        preview = await asyncio.to_thread(replay, rule, states, payments)
         return _json(preview_out(rule, preview, currency).model_dump_json())
 
     return await once(request, caller, route="routing.preview", required=False, number=None, run=run)

@@ -174,8 +174,8 @@ class PreviewOut(BaseModel):
 
 
 ASSUMES = [
-    "every account offers the methods and currencies of these payments, in any amount and months, and manual capture",
-    "accounts are enabled and paused as they are now, and all of them work",
+    "every account can hold money and capture it later, in parts",
+    "accounts offer what they offer now, are enabled and paused as they are now, and all of them work",
     "each payment is routed once; second choices after a decline are not replayed",
     "the shares begin at zero, as they do with a new version",
 ]

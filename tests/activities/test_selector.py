@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from activities.selector import Selection, give_back, select
 from cli.database import migrate
-from domain.gateway import MethodLimit
+from domain.gateway import Flow, MethodLimit
 from domain.routing import (
     CLIP_PAYMENTS,
     AccountState,
@@ -32,6 +32,7 @@ from models.database import Database
 from wiring.embedded import EmbeddedPostgres, free_ports
 
 CARD = MethodLimit("card", "KRW", 1, 10**12)
+TOKEN = frozenset({Flow.SERVER_TOKEN})
 STATES = ("able", "paused", "disabled")
 THREE = {"a": 50, "b": 30, "c": 20}
 _STORE = """
@@ -92,13 +93,13 @@ async def stored(database: Database, rule: Rule, deficits: Sequence[int] = ()) -
 
 def accounts(rule: Rule, states: Sequence[str]) -> list[AccountState]:
     return [
-        AccountState(name, state != "disabled", state == "paused", (CARD,), manual_capture=True)
+        AccountState(name, state != "disabled", state == "paused", (CARD,), TOKEN, manual_capture=True)
         for (name, _), state in zip(rule.weights, states, strict=True)
     ]
 
 
 async def choice(database: Database, rule_id: UUID, rule: Rule, states: Sequence[str], amount: int) -> Selection:
-    wanted = Wanted("card", "KRW", amount)
+    wanted = Wanted("card", "KRW", amount, TOKEN)
     candidates = weigh(rule, accounts(rule, states), {}, wanted)
     among, _ = contenders(rule, candidates)
     return await select(database, rule_id, rule, candidates, among, units=wanted.units(rule))
@@ -127,7 +128,7 @@ def test_the_statement_chooses_as_the_reference_does(
         deficits = {name: deficit for (name, _), deficit in zip(rule.weights, begin, strict=True)}
         decided = volume = 0
         for states, amount in payments:
-            wanted = Wanted("card", "KRW", amount)
+            wanted = Wanted("card", "KRW", amount, TOKEN)
             able = [state for (_, weight), state in zip(rule.weights, states, strict=True) if weight]
             if "able" not in able:
                 continue

@@ -10,14 +10,21 @@ from pydantic import ValidationError
 
 from api.schemas.routing import RuleIn, circuit_out, shares_out
 from domain.health import Circuit
-from domain.routing import Constraint, Rule
-from queries.routing import AccountView, RoutedPayment, Tally, replay
+from domain.routing import AccountState, Constraint, Rule
+from gateways.sandbox.adapter import CAPABILITIES
+from queries.routing import AccountView, RoutedPayment, Tally, account_states, replay
+from tests.domain.test_routing import CARD, TOKEN
 
 PAUSED = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def accounts(*, paused: str | None = None, disabled: str | None = None) -> list[AccountView]:
-    return [AccountView(name, "sandbox", name != disabled, PAUSED if name == paused else None) for name in ("a", "b")]
+def accounts(
+    *, paused: str | None = None, disabled: str | None = None, tokens_only: str | None = None
+) -> tuple[AccountState, ...]:
+    views = [AccountView(name, "sandbox", name != disabled, PAUSED if name == paused else None) for name in ("a", "b")]
+    whole = replace(CAPABILITIES, limits=(replace(CARD, max_instalments=12),))
+    can = {view.id: replace(whole, flows=TOKEN) if view.id == tokens_only else whole for view in views}
+    return account_states(views, can, (), PAUSED)
 
 
 def payments(count: int, *, amount: int = 1000) -> list[RoutedPayment]:
@@ -47,6 +54,17 @@ def test_constraints_count_and_what_nobody_takes_is_named() -> None:
     preview = replay(ratio(50, constraints=only_small), accounts(), mixed)
     assert (preview.payments, preview.refused) == (5, {"card KRW": 3})
     assert sum(tally.count for tally in preview.tallies) == 2
+
+
+def test_a_payment_without_a_token_is_replayed_only_where_there_is_a_page() -> None:
+    on_a_page = [RoutedPayment("a", "card", "KRW", 1000, token=False, page=True)] * 4
+    assert replay(ratio(50), accounts(tokens_only="a"), on_a_page).tallies == (Tally("b", 4, 4000),)
+    alone = replace(ratio(100), fallback=())
+    assert replay(alone, accounts(tokens_only="a"), on_a_page).refused == {"card KRW": 4}
+
+
+def test_an_account_of_which_nobody_knows_what_it_can_do_takes_nothing() -> None:
+    assert account_states([AccountView("a", "acme", True, None)], {}, (), PAUSED) == ()
 
 
 def test_nothing_recent_is_nothing_done() -> None:

@@ -34,7 +34,7 @@ from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask
 from domain.section import Item, Section, stock_moves
-from domain.taking import settle
+from domain.taking import capturable, settle, spent
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEOUL = Destination("Kim Minji", "12 Teheran-ro", "Seoul", "06236", "KR")
@@ -103,11 +103,16 @@ class Desk:
         points: int = 10**9,
         refund_days: int | None = None,
         chargers: Sequence[str] = (),
+        unsafe: Sequence[str] = (),
     ) -> None:
         self.now = START
         self.accounts = accounts
         self.chargers = chargers
         """Of the accounts, those that cannot hold: they charge at once."""
+        self.unsafe = unsafe
+        """Of the accounts, those where a charge whose answer is lost could not be undone."""
+        self.once: Sequence[str] = ()
+        """Of the accounts, those that let go of what a capture leaves of their hold."""
         self.points = points
         self.held_points = 0
         self.refund_days = refund_days
@@ -128,7 +133,7 @@ class Desk:
     @property
     def moment(self) -> Moment:
         """Now, ids and the router."""
-        return Moment(self.now, self.new_id, self._route)
+        return Moment(self.now, self.new_id, self._route, captures_once=self.once.__contains__)
 
     def decide(self, rule: Callable[[Moment], Order], *, before: tuple[Item, ...] | None = None) -> Order:
         """Apply a rule (its refusal leaves all as it was) and everything that follows from it without a PG."""
@@ -140,6 +145,7 @@ class Desk:
                 order = self._settled(record(order, Ask.SEND, operation, answer, self.moment))
         order = cascade(order)
         check(order)
+        _check_captured_once(order, self.moment)
         stock_balances(old, order.items)
         assert cascade(order) == order, "the cascade of a cascade is itself"
         assert self._settled(order) == order, "settling twice changes nothing"
@@ -187,7 +193,7 @@ class Desk:
         left = [a for a in self.accounts if a not in excluded and not (hold and a in self.chargers)]
         if not left:
             raise NoGatewayEligible("nobody is left")
-        return Routed(left[0], 1, {"reason": "first in line"}, self.refund_days)
+        return Routed(left[0], 1, {"reason": "first in line"}, self.refund_days, hold_first=left[0] in self.unsafe)
 
     def _move_value(self, order: Order, operation: Operation) -> bool:
         amount = operation.amount
@@ -266,6 +272,18 @@ def _check_exposure(order: Order) -> None:
     for payment in order.payments:
         open_ones = [a for a in order.attempts if a.payment_id == payment.id and a.outcome not in RELEASED_OUTCOMES]
         assert len(open_ones) <= 1, "two accounts may charge for one payment"
+
+
+def _check_captured_once(order: Order, moment: Moment) -> None:
+    """Who captures once is asked once, and what that has left is not taken to be held."""
+    for payment in order.payments:
+        asked = [o for o in order.operations if o.payment_id == payment.id and o.kind is OperationKind.CAPTURE]
+        stand = [o for o in asked if o.outcome in UNENDED or (o.outcome is Outcome.SUCCEEDED and not o.reversed_amount)]
+        refused = any(o.kind is OperationKind.VOID and o.outcome is Outcome.DECLINED for o in order.operations)
+        if spent(order, payment, moment.captures_once):
+            assert len(stand) == 1, "an account that captures once is asked again"
+            still_held = 0 if refused or stand[0].outcome in UNENDED else capturable(order, payment)
+            assert not still_held, "what was let go counts as held"
 
 
 def _check_payment(order: Order, payment: Payment) -> None:

@@ -77,6 +77,7 @@ class AnyOrder(RuleBasedStateMachine):
         points=st.sampled_from([10**9, 5000]),
         accounts=st.sampled_from([("a",), ("a", "b")]),
         chargers=st.sampled_from([(), (), ("b",), ("a", "b")]),
+        once=st.sampled_from([(), (), ("b",), ("a", "b")]),
         discount=st.sampled_from([0, 4999]),
         begun=st.sampled_from(["", "paid", "shipped", "delivered"]),
     )
@@ -95,6 +96,7 @@ class AnyOrder(RuleBasedStateMachine):
             capture=capture_mode,
         )
         self.desk = Desk(checkout, accounts=terms["accounts"], points=terms["points"], chargers=terms["chargers"])
+        self.desk.once = terms["once"]
         if terms["begun"]:
             self.all_goes_well()
         for act in (self.staff_ship, self.the_carrier_delivers)[

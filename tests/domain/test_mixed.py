@@ -129,3 +129,11 @@ def test_what_an_attempt_was_refused_for_does_not_stand_on_a_payment_that_is_pai
     desk.succeed()
     assert (desk.payment(0).status, desk.payment(0).decline_code) == (TenderStatus.CAPTURED, None)
     assert [a.outcome for a in desk.order.attempts] == [Outcome.DECLINED, Outcome.SUCCEEDED]
+
+
+def test_where_a_lost_charge_could_not_be_undone_money_is_held_first() -> None:
+    desk = Desk(a_checkout(), unsafe=("a",))
+    desk.succeed()
+    assert asked(desk) == [("authorize", 62700, False), ("capture", 62700, False)]
+    transfer = Desk(a_checkout(AskedPayment("transfer", 62700)), unsafe=("a",))
+    assert asked(transfer) == [("authorize", 62700, True)]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Invalid, NoGatewayEligible
-from domain.gateway import MethodLimit
+from domain.gateway import Flow, MethodLimit
 from domain.routing import (
     CLIP_PAYMENTS,
     AccountState,
@@ -28,6 +28,7 @@ from domain.routing import (
 Weights = dict[str, int]
 Taken = list[tuple[str, int]]
 CARD = MethodLimit("card", "KRW", 100, 10_000_000_000)
+TOKEN, PAGE = frozenset({Flow.SERVER_TOKEN}), frozenset({Flow.REDIRECT_CONFIRM, Flow.HOSTED_SESSION})
 THREE = {"a": 50, "b": 30, "c": 20}
 
 
@@ -44,7 +45,7 @@ def an_account(
     limits: tuple[MethodLimit, ...] = (CARD,),
     manual_capture: bool = True,
 ) -> AccountState:
-    return AccountState(name, enabled, paused, limits, manual_capture)
+    return AccountState(name, enabled, paused, limits, TOKEN, manual_capture)
 
 
 def take(
@@ -57,13 +58,13 @@ def take(
     deficits, taken = deficits or {}, []
     for able, amount in payments:
         accounts = [an_account(name, paused=name not in able) for name, _ in rule.weights]
-        decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount), clip=clip)
+        decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount, TOKEN), clip=clip)
         taken.append((decision.account, amount))
     return taken, deficits
 
 
 def decide(rule: Rule, accounts: list[AccountState], **changes: object) -> tuple[Decision, dict[str, int]]:
-    return choose(rule, accounts, {}, replace(Wanted("card", "KRW", 1000), **changes))  # type: ignore[arg-type]
+    return choose(rule, accounts, {}, replace(Wanted("card", "KRW", 1000, TOKEN), **changes))  # type: ignore[arg-type]
 
 
 def counts(taken: Taken) -> Counter[str]:
@@ -169,7 +170,7 @@ def test_deficits_always_sum_to_zero_and_the_largest_eligible_one_is_chosen(
     for able, amount in payments:
         accounts = [an_account(name, paused=name not in able) for name, _ in rule.weights]
         try:
-            decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount))
+            decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", amount, TOKEN))
         except NoGatewayEligible:
             continue
         eligible = [each for each in decision.candidates if each.eligible and each.weight]
@@ -182,7 +183,7 @@ def test_a_disabled_account_gets_no_share_and_no_claim() -> None:
     deficits: dict[str, int] = {"b": 7}
     taken = Counter[str]()
     for _ in range(700):
-        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
+        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000, TOKEN))
         taken[decision.account] += 1
     assert taken == {"a": 500, "c": 200}
     assert deficits["b"] == 7
@@ -192,11 +193,11 @@ def test_a_claim_that_left_with_a_disabled_account_does_not_move_the_bound_of_th
     _, deficits = take(a_rule(THREE), [("ac", 1000)] * 2000)
     accounts = [an_account("a"), an_account("b", enabled=False), an_account("c", paused=True)]
     for _ in range(2000):
-        _, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
+        _, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000, TOKEN))
     back = Counter[str]()
     for _ in range(700):
         accounts = [an_account("a"), an_account("b", enabled=False), an_account("c")]
-        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000))
+        decision, deficits = choose(a_rule(THREE), accounts, deficits, Wanted("card", "KRW", 1000, TOKEN))
         back[decision.account] += 1
     assert 200 < back["c"] <= 200 + CLIP_PAYMENTS + 1
 
@@ -229,7 +230,7 @@ def test_the_next_choice_after_a_refusal_leaves_out_who_was_tried() -> None:
 def test_the_fallback_is_walked_in_its_order_and_changes_no_deficit() -> None:
     rule = a_rule({"a": 100, "b": 0}, fallback=("x", "b", "y"))
     accounts = [an_account("a", paused=True), an_account("b"), an_account("x", enabled=False), an_account("y")]
-    decision, deficits = choose(rule, accounts, {"a": 5}, Wanted("card", "KRW", 1000))
+    decision, deficits = choose(rule, accounts, {"a": 5}, Wanted("card", "KRW", 1000, TOKEN))
     assert (decision.account, decision.reason, deficits) == ("b", "fallback", {"a": 5})
 
 
@@ -275,6 +276,9 @@ MONTHS = MethodLimit("card", "KRW", 100, 10_000, max_instalments=6, instalments_
         (an_account("a", manual_capture=False), None, {"manual_capture": True}, "no_manual_capture"),
         (replace(an_account("a"), several_captures=False), None, {"several_captures": True}, "no_several_captures"),
         (an_account("a"), None, {"method": "points"}, "method_not_offered"),
+        (an_account("a"), None, {"flows": PAGE}, "flow_not_offered"),
+        (an_account("a"), None, {"flows": frozenset()}, "flow_not_offered"),
+        (replace(an_account("a"), flows=PAGE), None, {}, "flow_not_offered"),
         (an_account("a", limits=(CARD, BANK)), None, {"currency": "USD"}, "currency_not_offered"),
         (an_account("a", limits=(USD, BANK)), None, {"currency": "USD"}, "amount_outside_limits"),
         (an_account("a", limits=(BANK,)), None, {"method": "bank", "amount": 199}, "amount_outside_limits"),
@@ -357,6 +361,20 @@ def test_an_unsound_rule_is_refused_with_every_flaw(changes: dict[str, object], 
     with pytest.raises(Invalid) as refusal:
         validate_rule(a_rule({"a": 70, "b": 30}, **changes), {"a", "b", "c"})
     assert {(flaw.pointer, flaw.code) for flaw in refusal.value.flaws} == flaws
+
+
+def test_an_account_without_the_flow_makes_up_for_it_with_the_payments_that_it_can_take() -> None:
+    rule = a_rule({"a": 50, "b": 50})
+    accounts = [an_account("a"), replace(an_account("b"), flows=TOKEN | PAGE)]
+    deficits: dict[str, int] = {}
+    taken: list[tuple[str, bool]] = []
+    for turn in range(1000):
+        by_page = turn % 5 == 0
+        wanted = Wanted("card", "KRW", 1000, PAGE if by_page else TOKEN)
+        decision, deficits = choose(rule, accounts, deficits, wanted)
+        taken.append((decision.account, by_page))
+    assert {account for account, by_page in taken if by_page} == {"b"}
+    assert Counter(account for account, _ in taken) == {"a": 500, "b": 500}
 
 
 def test_the_same_decision_follows_from_the_same_facts() -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from domain.errors import NoGatewayEligible
 from domain.health import CircuitState, Condition
 from domain.routing import AccountState, Wanted, choose
-from tests.domain.test_routing import CARD, a_rule, an_account, decide
+from tests.domain.test_routing import CARD, PAGE, TOKEN, a_rule, an_account, decide
 
 
 def sick(name: str, state: CircuitState, *, failures: int = 5, may_probe: bool = False) -> AccountState:
@@ -61,6 +62,17 @@ def test_while_all_circuits_are_open_the_equally_bad_keep_their_ratio() -> None:
     deficits: dict[str, int] = {}
     for _ in range(100):
         accounts = [sick("a", CircuitState.OPEN), sick("b", CircuitState.OPEN)]
-        decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", 1000))
+        decision, deficits = choose(rule, accounts, deficits, Wanted("card", "KRW", 1000, TOKEN))
         taken[decision.account] += 1
     assert taken == {"a": 70, "b": 30}
+
+
+def test_an_account_that_lacks_the_flow_is_never_the_least_bad() -> None:
+    rule = a_rule({"a": 70, "b": 30})
+    beside = [replace(an_account("a"), flows=TOKEN), replace(sick("b", CircuitState.OPEN), flows=PAGE)]
+    decision, _ = decide(rule, beside, flows=PAGE)
+    assert (decision.account, decision.reason, decision.candidates[0].reason) == ("b", "least_bad", "flow_not_offered")
+    alone = [sick("a", CircuitState.OPEN), sick("b", CircuitState.OPEN)]
+    with pytest.raises(NoGatewayEligible) as refusal:
+        decide(rule, alone, flows=PAGE)
+    assert [each["reason"] for each in refusal.value.figures["candidates"]] == ["flow_not_offered"] * 2

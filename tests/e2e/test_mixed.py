@@ -112,3 +112,14 @@ def test_a_leg_that_no_account_takes_says_why_and_keeps_nothing_of_the_others(sh
     rest = {"payments": [GOOD | {"amount": due}]}
     assert post(shop.http, f"/v1/orders/{order['number']}/payments", rest).status_code == 201
     assert shop.paid(order["number"])["status"] == "placed"
+
+
+def test_adyen_holds_first_where_another_account_could_take_over(shop: Shop) -> None:
+    with shop.ruled("ratio", adyen_demo=100, sandbox_a=0):
+        safe = shop.place(points=0, customer="c-196")
+    with shop.ruled("single", adyen_demo=100):
+        alone = shop.place(points=0, customer="c-197")
+    for order, kinds in ((safe, ["authorize", "capture"]), (alone, ["authorize"])):
+        [payment] = shop.paid(order["number"])["payments"]
+        assert [o["kind"] for o in payment["attempts"][0]["operations"]] == kinds
+        assert held_and_charged(shop, order) == (0, TOTAL)

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from activities.order import OrderActivities
 from commands.order import draw_number
-from contracts.command import Command, Pay
+from contracts.command import Capture, Command, Pay
 from contracts.order import ApplyCommand, OpenOrder, OrderRef, PlaceOrder, RecordAnswer
 from domain.checkout import AskedItem, AskedPayment, AskedSection, Checkout
-from domain.gateway import Answer, Decline, Outcome, Retry
+from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
 from domain.order import Order
 from domain.resolution import Ask
 from tests.stack import ACCOUNTS, HOME, STORE, Shop, a_checkout
@@ -45,9 +46,19 @@ class Counter:
 
     async def declined(self, order: Order) -> Order:
         """After a decline that another account could make good."""
+        return await self.answered(order, DECLINED)
+
+    async def answered(self, order: Order, answer: Answer) -> Order:
+        """After the PG's answer to what was asked last."""
         ref = OrderRef(STORE, order.number, "test")
-        await self._steps.record_answer(RecordAnswer(ref, order.operations[-1].id, Ask.SEND, DECLINED))
+        await self._steps.record_answer(RecordAnswer(ref, order.operations[-1].id, Ask.SEND, answer))
         return await self._shop.order(order.number)
+
+    async def captures(self, order: Order, amount: int | None) -> dict[str, Any]:
+        """What becomes of a capture by hand that no door has looked at: the command's row."""
+        command = Command(uuid4(), STORE, order.number, "staff", Capture(None, amount))
+        await self._steps.apply_command(ApplyCommand(command, "test"))
+        return await self._shop.command(command.id)
 
     async def paid_again(self, order: Order) -> Order:
         """After the customer has chosen to pay once more."""
@@ -79,3 +90,16 @@ async def test_one_piece_leaves_once_and_may_be_paid_where_money_is_captured_onc
     [attempt] = (await counter.opened(ONE_MUG)).attempts
     assert attempt.account in ACCOUNTS
     assert not (await counter.opened(TWO_SHIRTS)).attempts
+
+
+async def test_who_decides_refuses_a_part_where_money_is_captured_once(shop: Shop) -> None:
+    counter = Counter(shop, once=ACCOUNTS)
+    order = await counter.opened(replace(ONE_MUG, capture="manual"))
+    order = await counter.answered(order, Answer(Outcome.SUCCEEDED, reference="pg-1"))
+    refused = await counter.captures(order, 5000)
+    assert (refused["status"], refused["problem"]["code"]) == ("rejected", "captures_once")
+    assert refused["problem"]["figures"]["instead"] == [17900]
+    assert (await shop.order(order.number)).operations == order.operations
+    assert (await counter.captures(order, None))["status"] == "accepted"
+    opened = (await shop.order(order.number)).operations[-1]
+    assert (opened.kind, opened.amount) == (OperationKind.CAPTURE, 17900)

@@ -15,6 +15,7 @@ from commands.reconciliation import (
     UnknownCase,
     assign_case,
     close_case,
+    has_ended,
     reconcile_day,
     record_credit,
 )
@@ -242,6 +243,10 @@ async def test_a_file_that_is_cut_or_strange_is_refused_as_a_whole(shop: Shop, c
     with pytest.raises(UnreadableSettlement, match=said):
         await alone(steps(shop, {account: adyen(account)}).read_settlement, due)
     assert await lines_of(shop, due.id) == {}
+
+
+async def test_a_run_that_temporal_has_forgotten_is_over(shop: Shop) -> None:
+    assert await has_ended(shop.client, "sandbox-a", uuid4(), within=timedelta(seconds=30))
 
 
 async def test_an_import_that_cannot_be_read_says_so_and_may_be_asked_for_again(shop: Shop) -> None:

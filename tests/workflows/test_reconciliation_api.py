@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from api.app import create_app
 from commands.reconciliation import LARGEST_FILE
@@ -57,6 +58,35 @@ async def test_a_day_is_reconciled_and_asked_for_again_it_is_the_same(shop: Shop
     again = await http.post("/v1/reconciliations", json=body)
     assert again.json()["id"] == first.json()["id"]
     assert (await ended(http, again.headers["location"]))["new"] == done["new"]
+
+
+async def test_who_waits_gets_the_finished_run_and_one_that_goes_on_is_told_as_it_stands(
+    shop: Shop, http: httpx.AsyncClient
+) -> None:
+    body = {"account": "sandbox-b", "day": datetime.now(UTC).date().isoformat()}
+    done = await http.post("/v1/reconciliations", json=body, headers={"Prefer": "wait=30"})
+    assert (done.status_code, done.json()["state"]) == (200, "reconciled")
+    assert done.headers["preference-applied"] == "wait=30"
+    lock = text("SELECT pg_advisory_xact_lock(hashtextextended('opms.reconciliation.sandbox-b', 0))")
+    async with shop.resources.database.transaction() as judging:
+        await judging.execute(lock)  # As long as another run judges this account.
+        late = await http.post("/v1/reconciliations", json=body, headers={"Prefer": "wait=1"})
+        assert (late.status_code, late.json()["state"] in {"requested", "reading", "read"}) == (202, True)
+        unasked = await http.post("/v1/reconciliations", json=body)
+        assert (unasked.status_code, "preference-applied" in unasked.headers) == (202, False)
+    assert (await ended(http, late.headers["location"]))["state"] == "reconciled"
+    bad = await http.post("/v1/reconciliations", json=body, headers={"Prefer": "wait=soon"})
+    assert code_of(bad) == (422, "invalid_header")
+
+
+async def test_a_run_that_fails_within_the_wait_has_ended_too_and_the_same_file_again_has_ended_at_once(
+    http: httpx.AsyncClient, filed: str
+) -> None:
+    headers = {"Prefer": "wait=30"}
+    for _ in range(2):
+        answer = await http.post(f"/v1/settlements/{filed}", content=a_report([settled(77)]), headers=headers)
+        assert (answer.status_code, answer.json()["state"]) == (200, "failed")
+        assert filed in answer.json()["problem"]
 
 
 async def test_a_file_is_one_reconciliation_however_often_it_is_sent(http: httpx.AsyncClient, filed: str) -> None:
@@ -121,8 +151,9 @@ async def test_a_file_that_is_too_large_leaves_nothing_behind(shop: Shop, http: 
 async def test_cases_are_listed_in_pages_assigned_and_closed(shop: Shop, http: httpx.AsyncClient) -> None:
     account = await an_account(shop)
     rows = """
-        INSERT INTO reconciliation_case (id, store_id, account, kind, subject, expected, actual, currency, opened_at)
-        SELECT uuidv7(), 'demo', :account, 'fee_variance', CAST(:subject AS text) || n, 30, 31, 'KRW',
+        INSERT INTO reconciliation_case (id, store_id, account, kind, subject, expected, actual, currency, owner,
+                                         opened_at)
+        SELECT uuidv7(), 'demo', :account, 'fee_variance', CAST(:subject AS text) || n, 30, 31, 'KRW', 'finance',
                now() - interval '3 days'
           FROM generate_series(1, 5) AS n
     """
@@ -138,6 +169,7 @@ async def test_cases_are_listed_in_pages_assigned_and_closed(shop: Shop, http: h
         (3, "open", 30, 31)
     }
     case = f"/v1/reconciliation-cases/{seen[0]['id']}"
+    assert {one["owner"] for one in seen} == {"finance"}
     assert (await http.post(f"{case}/assign", json={"owner": "Choi"})).json()["owner"] == "Choi"
     key = {"Idempotency-Key": uuid4().hex}
     for _ in range(2):
