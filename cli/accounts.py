@@ -9,6 +9,8 @@ from hashlib import sha256
 
 MERCHANT = "OpmsDemo"
 """The demo store's name at PGs that want one."""
+_SIGN_WITH_THE_KEY = frozenset({"nice", "sandbox"})
+"""Vendors that have no secret of their own for webhooks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,11 @@ class DemoAccount:
         """Its entry in ``OPMS_GATEWAYS``: at the sandbox PG, under the vendor's own paths."""
         url = sandbox if self.vendor == "sandbox" else f"{sandbox}/{self.vendor}/{self.name}"
         common = {"vendor": self.vendor, "url": url, "key": key, "merchant": MERCHANT}
-        return common if self.vendor == "sandbox" else common | {"webhook_secret": webhook_secret(key)}
+        return common if self.vendor in _SIGN_WITH_THE_KEY else common | {"webhook_secret": webhook_secret(key)}
 
     def signs_with(self, key: str) -> str:
         """What the sandbox PG signs this account's webhooks with."""
-        return key if self.vendor == "sandbox" else webhook_secret(key)
+        return key if self.vendor in _SIGN_WITH_THE_KEY else webhook_secret(key)
 
 
 ACCOUNTS = (
@@ -38,6 +40,8 @@ ACCOUNTS = (
     DemoAccount("toss-demo", "toss"),
     DemoAccount("nice-demo", "nice"),
 )
+MERCHANTS = {account.name: MERCHANT for account in ACCOUNTS if account.vendor == "adyen"}
+"""Whom an account belongs to, where its vendor refuses another's name."""
 NAMES = tuple(account.name for account in ACCOUNTS)
 WEIGHTS: Mapping[str, int] = {account.name: account.weight for account in ACCOUNTS if account.weight}
 

@@ -10,7 +10,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-from cli.accounts import ACCOUNTS, NAMES
+from cli.accounts import ACCOUNTS, MERCHANTS, NAMES
 from cli.database import migrate
 from cli.folder import DataFolder, write_private
 from cli.processes import (
@@ -151,6 +151,7 @@ class Stack:
             "OPMS_API_PORT": str(self._base + API),
             "OPMS_GATEWAYS": json.dumps(self._gateways()),
             "OPMS_SANDBOX_KEYS": json.dumps({name: self._keys[name] for name in NAMES}),
+            "OPMS_SANDBOX_MERCHANTS": json.dumps(MERCHANTS),
         }
 
     def _gateways(self) -> dict[str, dict[str, str]]:

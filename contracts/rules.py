@@ -25,6 +25,7 @@ from domain.capture import capture, capture_shipped
 from domain.checkout import CatalogSku
 from domain.fulfillment import deliver, hold, release, ship
 from domain.judgement import Judgement, judge
+from domain.moment import Moment
 from domain.order import Order
 from domain.orphan import recheck
 from domain.payback import name_account
@@ -32,7 +33,6 @@ from domain.paying import complete, pay, refuse_stale_payer
 from domain.refund import AskedRefund, grant
 from domain.reorder import AskedReorder, again, reorder
 from domain.reversal import doubt
-from domain.taking import Moment
 
 Catalog = Mapping[str, CatalogSku]
 

@@ -88,7 +88,8 @@ def _take_next(order: Order, batch: list[UUID], moment: Moment) -> Order:
             order = open_attempt(order, payment, moment, hold=True)
     while True:
         legs = [order.payment(each) for each in batch]
-        untried = [p for p in legs if p.status is TenderStatus.CREATED]
+        tried = {a.payment_id for a in order.attempts}
+        untried = [p for p in legs if p.status is TenderStatus.CREATED and p.id not in tried]
         waiting = [p for p in legs if p.status not in HELD_TENDERS | DEAD_TENDERS]
         if not untried or waiting != untried or is_broken(order, legs[0]):
             return order

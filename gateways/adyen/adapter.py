@@ -6,6 +6,7 @@ its signed webhooks alone, so the adapter is given a port to the events that OPM
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 from typing import ClassVar, Protocol
 
@@ -16,6 +17,7 @@ from domain.gateway import (
     Answer,
     Call,
     Capabilities,
+    Decline,
     Evidence,
     Flow,
     Idempotency,
@@ -23,10 +25,12 @@ from domain.gateway import (
     NeutralizeBy,
     OperationKind,
     Outcome,
+    Retry,
 )
 from gateways.adyen import wire
 from gateways.adyen.currency import Inexact
-from gateways.adyen.evidence import failed_cancels, is_undone, resolve
+from gateways.adyen.evidence import failed_cancels, is_undone, paid_by_link, resolve
+from gateways.adyen.link import Links
 from gateways.adyen.settlement import SettlementReader, read_report
 from gateways.adyen.webhook import read_webhook
 from gateways.gateway import (
@@ -46,10 +50,11 @@ _REPORT = "settlement_detail_report"
 _REPORTS_OF = {"live": "https://ca-live.adyen.com", "test": "https://ca-test.adyen.com"}
 _CURRENCIES = ("KRW", "JPY", "USD", "EUR", "GBP", "SGD", "AUD", "CAD", "CHF", "HKD", "SEK", "NOK", "DKK", "PLN")
 _MAXIMUM = 10**12
+_METHOD = "card"
 
 CAPABILITIES = Capabilities(
-    flows=frozenset({Flow.SERVER_TOKEN}),
-    limits=tuple(MethodLimit("card", currency, 1, _MAXIMUM) for currency in _CURRENCIES),
+    flows=frozenset({Flow.SERVER_TOKEN, Flow.HOSTED_SESSION}),
+    limits=tuple(MethodLimit(_METHOD, currency, 1, _MAXIMUM) for currency in _CURRENCIES),
     manual_capture=True,
     multiple_captures=True,
     partial_capture=True,
@@ -121,6 +126,7 @@ class AdyenGateway(Gateway):
         self._transport = Transport(
             account.url, headers={**headers, "Content-Type": "application/json"}, patience=patience, client=client
         )
+        self._links = Links(self._transport, account.merchant)
         self._reports_url = (reports_url or reports_beside(account.url)).rstrip("/")
         self._reports = Transport(self._reports_url, headers=headers, patience=patience, client=client)
 
@@ -130,9 +136,13 @@ class AdyenGateway(Gateway):
 
     @override
     async def authorize(self, call: Call) -> Answer:
-        """A payment whose technical cancel has succeeded is not sent again: its replay would say Authorised."""
-        if is_undone(await self._events.of(call.merchant_ref)):
+        """By its token, else by a link. What a technical cancel has undone is not sent again: a replay is the past."""
+        events = await self._events.of(call.merchant_ref)
+        if is_undone(events):
             return not_executed(call.kind, detail="TECHNICAL_CANCEL")
+        if call.token is None:
+            payable = call.return_url is not None and call.method == _METHOD
+            return await self._by_link(call, events) if payable else _pageless()
         try:
             outgoing = wire.charge(call, self._merchant, self._url)
         except Inexact:
@@ -153,16 +163,31 @@ class AdyenGateway(Gateway):
 
     @override
     async def lookup(self, call: Call) -> Answer:
-        """From verified events alone; without one that says it, unknown, and never "not executed"."""
-        return resolve(call, await self._events.of(call.merchant_ref))
+        """From verified events alone; without one that says it, unknown, and never "not executed".
+
+        Of a payment by link, the link says whether it can still be paid.
+        """
+        events = await self._events.of(call.merchant_ref)
+        if not _is_about_link(call):
+            return resolve(call, events)
+        known = resolve(call, paid_by_link(events))
+        if known.outcome is not Outcome.UNKNOWN or call.subject_reference is None:
+            return known
+        return await self._links.look(call, call.subject_reference)
 
     @override
     async def neutralize(self, call: Call) -> Answer:
-        """Succeeded once events prove that the authorization has no effect; else a technical cancel is asked for."""
+        """Succeeded once events prove that the authorization has no effect; else a technical cancel is asked for.
+
+        A link that nobody has paid is closed.
+        """
         if call.subject is not OperationKind.AUTHORIZE:
             return Answer(Outcome.UNKNOWN, evidence=Evidence(detail="only an authorization can be cancelled"))
         events = await self._events.of(call.merchant_ref)
-        known = resolve(call, events)
+        by_link = _is_about_link(call)
+        known = resolve(call, paid_by_link(events) if by_link else events)
+        if by_link and known.outcome is Outcome.UNKNOWN:
+            return await self._links.close(call)
         if known.outcome in {Outcome.NOT_EXECUTED, Outcome.DECLINED}:
             return Answer(Outcome.SUCCEEDED, reference=known.reference, evidence=known.evidence)
         outgoing = wire.technical_cancel(call, self._merchant, failed_cancels(events))
@@ -195,6 +220,12 @@ class AdyenGateway(Gateway):
     async def close(self) -> None:
         await self._transport.close()
         await self._reports.close()
+
+    async def _by_link(self, call: Call, events: Sequence[WebhookEvent]) -> Answer:
+        """What has been paid already is not opened again."""
+        asked = replace(call, subject=call.kind)
+        known = resolve(asked, paid_by_link(events))
+        return await self._links.open(call) if known.outcome is Outcome.UNKNOWN else known
 
     async def _change(self, call: Call) -> Answer:
         if call.reference is None:
@@ -229,6 +260,16 @@ class AdyenGateway(Gateway):
         if path == address or not path.startswith("/") or ".." in path:
             raise GatewayUnavailable(f"{self._account} was told of a report that does not lie at {self._reports_url}")
         return path
+
+
+def _is_about_link(call: Call) -> bool:
+    return call.subject is OperationKind.AUTHORIZE and call.token is None
+
+
+def _pageless() -> Answer:
+    """Neither a token nor a card's page with a way back from it: there is nothing to send."""
+    refusal = Decline("not_supported", "token_required", "There is no token, and no return URL.", Retry.OTHER_PG)
+    return Answer(Outcome.DECLINED, decline=refusal, evidence=Evidence(detail="no token; not sent"))
 
 
 def reports_beside(url: str) -> str:

@@ -71,6 +71,11 @@ def is_undone(events: Iterable[StatedEvent]) -> bool:
     return bool(_cancelled(seen)) and not _standing(seen)
 
 
+def paid_by_link(events: Iterable[StatedEvent]) -> list[StatedEvent]:
+    """The events without refusals: whoever is refused on a link's page may try another card there."""
+    return [e for e in events if e.kind != "AUTHORISATION" or e.outcome is not Outcome.DECLINED]
+
+
 def failed_cancels(events: Iterable[StatedEvent]) -> int:
     """How many technical cancels found nothing that they could cancel."""
     return len({e.operation_ref for e in events if e.kind == "TECHNICAL_CANCEL" and e.outcome is Outcome.DECLINED})

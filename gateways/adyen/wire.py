@@ -7,16 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from domain.gateway import Action, Amounts, Answer, Call, Evidence, Issue, OperationKind, Outcome
+from domain.gateway import Action, Amounts, Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
 from gateways.adyen.currency import to_value
 from gateways.adyen.refusal import NOT_TAKEN, by_code, by_error
 from gateways.transport import Reply, malformed, not_executed, unlisted
 
+CLOSED_LINK = b'{"status":"expired"}'
+"""The body of a PATCH after which nobody can pay by a link."""
 VERSION = "v72"
 LONGEST_KEY = 64
 """Characters of an Idempotency-Key."""
 _STATEMENT = re.compile(r"[^A-Za-z0-9.,'_?+* /-]")
 _LONGEST_STATEMENT = 22
+_LONGEST_DESCRIPTION = 280
 
 _RESULTS = {
     "Authorised": Outcome.SUCCEEDED,
@@ -32,6 +35,9 @@ _RESULTS = {
     "PresentToShopper": Outcome.ACTION_REQUIRED,
 }
 """resultCode -> outcome; every other word, those of authentication alone included, is pending."""
+
+_LINKS = {"active": Outcome.ACTION_REQUIRED, "expired": Outcome.DECLINED}
+"""A link's status -> its authorization; completed, paid and every other word: pending, a webhook says how it ended."""
 
 _IN_PROGRESS = "704"
 _PATHS = {OperationKind.CAPTURE: "captures", OperationKind.VOID: "cancels", OperationKind.REFUND: "refunds"}
@@ -93,6 +99,28 @@ def charge(call: Call, merchant: str, return_url: str) -> Outgoing:
     return _post("/payments", fields, call.key)
 
 
+def link(call: Call, merchant: str) -> Outgoing:
+    """A page of Adyen's where the customer pays once by card. Raises `gateways.adyen.currency.Inexact`."""
+    fields: dict[str, Any] = {
+        "merchantAccount": merchant,
+        "reference": call.merchant_ref,
+        "amount": _amount(call),
+        "allowedPaymentMethods": ["scheme"],
+        "reusable": False,
+        "returnUrl": call.return_url,
+    }
+    fields |= {"captureDelayHours": 0} if call.capture_now else {"manualCapture": True}
+    if call.description:
+        fields["description"] = call.description[:_LONGEST_DESCRIPTION]
+    key = call.key if call.subject_key is None else call.subject_key
+    return _post("/paymentLinks", fields, key)
+
+
+def link_path(reference: str) -> str:
+    """Where a link is asked for (GET) and closed (PATCH with `CLOSED_LINK`)."""
+    return f"/{VERSION}/paymentLinks/{quote(reference, safe='')}"
+
+
 def change(call: Call, merchant: str, reference: str) -> Outgoing:
     """Capture, cancel or refund of the payment ``reference``. Raises `gateways.adyen.currency.Inexact`."""
     fields: dict[str, Any] = {
@@ -126,6 +154,32 @@ def read_charge(call: Call, reply: Reply) -> Answer:
         return _translate(call, reply)
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
+
+
+def read_link(call: Call, reply: Reply) -> Answer:
+    """What a link says of its authorization; ``operation_ref`` is its id. That it was paid is said by webhooks alone.
+
+    A refusal leaves it active: the customer may try another card until it expires.
+    """
+    if reply.status >= 400:
+        return _read_error(reply)
+    body = reply.body
+    try:
+        own, status = _text(body, "id"), _text(body, "status")
+        outcome = _LINKS.get(status, Outcome.PENDING)
+        issues = _issues(call, body, amount_named="amount", reference_named="reference")
+        url = _text(body, "url") if outcome is Outcome.ACTION_REQUIRED else None
+    except Unreadable as missing:
+        return malformed(reply, f"unreadable {missing}")
+    over = Decline("expired", "link_expired", "The time to pay on the page is over.", Retry.AFTER_CUSTOMER_ACTION)
+    return Answer(
+        outcome=outcome,
+        operation_ref=own,
+        action=Action("redirect", url) if url is not None else None,
+        decline=over if outcome is Outcome.DECLINED else None,
+        issues=issues,
+        evidence=_evidence(reply, f"link {status}"[:40]),
+    )
 
 
 def read_change(call: Call, reply: Reply) -> Answer:
@@ -195,8 +249,10 @@ def _change_issues(call: Call, body: dict[str, Any]) -> tuple[Issue, ...]:
     if call.kind in {OperationKind.CAPTURE, OperationKind.REFUND} and "amount" not in body:
         raise Unreadable("amount")
     found = _issues(call, body, amount_named="amount", reference_named="paymentReference" if neutralizing else "")
-    original = body.get("paymentPspReference")
-    if not neutralizing and original != call.reference and Issue.REFERENCE_MISMATCH not in found:
+    ours = modification_reference(call.merchant_ref, call.key)
+    strange = body.get("reference", ours) != ours
+    strange = strange or (not neutralizing and body.get("paymentPspReference") != call.reference)
+    if strange and Issue.REFERENCE_MISMATCH not in found:
         return (*found, Issue.REFERENCE_MISMATCH)
     return found
 

@@ -81,14 +81,13 @@ class NiceGateway(Gateway):
         clock: Callable[[], float] = time.time,
         window_url: str | None = None,
     ) -> None:
-        """``account.merchant`` is the client key, ``account.key`` the secret key. ``clock``: Unix seconds.
+        """``account.merchant`` is the client key, ``account.key`` the secret key, also of webhooks: NICE has no other.
 
-        ``window_url``: a page that opens NICE's window with the fields of its query. NICE has only a script to be
-        called by such a page; without one the sandbox's page is used, and none for a live account.
+        ``clock``: Unix seconds. ``window_url``: a page that opens NICE's window with the fields of its query. NICE has
+        only a script to be called by such a page; without one the sandbox's page is used, and none for a live account.
         """
         self._account = account.name
         self._credentials = wire.Credentials(account.merchant, account.key)
-        self._webhook_secret = account.webhook_secret or account.key
         self._window_url = window_url or _sandbox_window(account.url)
         self._clock = clock
         basic = b64encode(f"{account.merchant}:{account.key}".encode()).decode()
@@ -159,7 +158,7 @@ class NiceGateway(Gateway):
 
     @override
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookBatch:
-        return read_webhook(raw, secret=self._webhook_secret)
+        return read_webhook(raw, secret=self._secret)
 
     @override
     async def settlement_lines(self, day: date) -> AsyncIterator[SettlementLine]:
@@ -200,9 +199,9 @@ class NiceGateway(Gateway):
             return Answer(Outcome.DECLINED, decline=decline, evidence=Evidence(detail="refused in the window"))
         amount, token = brought.get("amount", ""), brought.get("auth_token", "")
         if not is_sealed(brought.get("signature"), token, self._credentials.client_key, amount, self._secret):
-            return _unsent("the window's return is not sealed by NICE")
+            return _forged("the window's return is not sealed by NICE")
         if amount != str(call.amount) or brought.get("order_id", call.merchant_ref) != call.merchant_ref:
-            return _unsent("the window's return is about something else")
+            return _forged("the window's return is about something else")
         return await self._pay(call, wire.approval(call, brought["tid"], self._edi_date(), self._secret))
 
     def _open_window(self, call: Call) -> Answer:
@@ -211,6 +210,8 @@ class NiceGateway(Gateway):
         The address is complete for a plain redirect; ``fields`` are the same once more, for a shop that calls
         ``AUTHNICE.requestPay`` on a page of its own.
         """
+        if call.method not in wire.METHODS:
+            return _unsent("NICE's window has no such method")
         if self._window_url is None or call.return_url is None:
             return _unsent("no token, and no page or no return address for the window")
         fields = wire.window_fields(call, self._credentials, call.return_url)
@@ -267,6 +268,12 @@ def _sandbox_window(url: str) -> str | None:
 
 def _unsent(detail: str) -> Answer:
     return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail=detail))
+
+
+def _forged(detail: str) -> Answer:
+    """It went through the customer's hands. NICE is asked for nothing, so it is no failure of NICE's either."""
+    decline = Decline("authentication_failed", "forged_return", "", Retry.AFTER_CUSTOMER_ACTION)
+    return Answer(Outcome.DECLINED, decline=decline, evidence=Evidence(detail=detail))
 
 
 def _not_undone(found: Answer) -> Answer:

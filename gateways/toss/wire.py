@@ -164,8 +164,12 @@ def _standing(call: Call, payment: dict[str, Any]) -> tuple[Outcome, Decline | N
 
 
 def _open_standing(call: Call, status: str, payment: dict[str, Any]) -> Outcome:
-    """Of a payment that has not failed. A status that nobody has heard of is pending."""
-    doubted = call.kind is OperationKind.LOOKUP and "payment_key" in call.details
+    """Of a payment that has not failed. A status that nobody has heard of is pending.
+
+    In progress in the window: its customer has authenticated, and nothing happens until somebody confirms it.
+    """
+    in_window = call.token is None or "payment_key" in call.details
+    doubted = call.kind is OperationKind.LOOKUP and in_window
     return {
         "DONE": Outcome.SUCCEEDED,
         "PARTIAL_CANCELED": Outcome.SUCCEEDED,

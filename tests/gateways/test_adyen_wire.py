@@ -87,18 +87,6 @@ async def test_an_answer_without_its_parts_is_unknown(body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "issue"),
-    [
-        ({"amount": {"currency": "EUR", "value": 999}}, Issue.AMOUNT_MISMATCH),
-        ({"amount": {"currency": "USD", "value": 1000}}, Issue.CURRENCY_MISMATCH),
-        ({"merchantReference": "ref-000002"}, Issue.REFERENCE_MISMATCH),
-    ],
-)
-async def test_an_answer_about_something_else_carries_the_issue(change: dict[str, Any], issue: Issue) -> None:
-    assert (await Answering(AUTHORISED | change).asked(a_call())).issues == (issue,)
-
-
-@pytest.mark.parametrize(
     ("status", "code", "outcome"),
     [
         *((422, code, Outcome.DECLINED) for code in ("101", "103", "105", "129", "140", "141", "153", "800", "803")),

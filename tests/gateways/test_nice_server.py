@@ -90,6 +90,16 @@ def test_an_order_id_is_paid_once_and_a_failed_one_may_be_tried_again(
     assert [(row["operation"], row["status"]) for row in rows] == [("authorize", "declined")] * 2
 
 
+async def test_a_card_that_asks_for_its_customer_cannot_be_charged_with_a_billing_id(nice: NiceRig) -> None:
+    charge = nice.charge(token="tok_3ds")
+    refused = await nice.gateway.perform(charge)
+    assert refused.decline is not None
+    assert (refused.outcome, refused.decline.code) == (Outcome.DECLINED, "U311")
+    assert refused.decline.category == "authentication_failed"
+    found = await nice.gateway.perform(nice.about(charge, OperationKind.LOOKUP))
+    assert (found.outcome, nice.money(charge).net) == (Outcome.DECLINED, 0)
+
+
 def test_a_cancel_order_id_serves_one_cancel_and_the_rest_can_be_cancelled_later(raw: httpx.Client) -> None:
     paid = pay(raw, an_order())
     first = cancel(raw, paid["tid"], cancelAmt=3_000, orderId="cancel-order-" + paid["tid"])

@@ -265,7 +265,9 @@ async def test_a_return_that_is_forged_or_about_something_else_is_never_approved
     changes: dict[str, str], amount: int
 ) -> None:
     call = dataclasses.replace(CHARGE, token=None, amount=amount, details=RETURNED | changes)
-    assert (await answered(call)).outcome is Outcome.NOT_EXECUTED
+    answer = await answered(call)
+    assert answer.decline is not None
+    assert (answer.outcome, answer.decline.code) == (Outcome.DECLINED, "forged_return")
 
 
 async def test_a_customer_who_gives_up_in_the_window_has_declined() -> None:

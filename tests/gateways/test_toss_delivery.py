@@ -214,7 +214,7 @@ async def test_a_window_expires_by_itself_and_then_cannot_be_confirmed(
     if authenticated:
         stage.clock.now += 1_000
         await stage.pay(opened.action.url)
-    waiting = Outcome.PENDING if authenticated else Outcome.ACTION_REQUIRED
+    waiting = Outcome.UNKNOWN if authenticated else Outcome.ACTION_REQUIRED
     stage.clock.now += seconds - 1
     stage.run_jobs()
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is waiting

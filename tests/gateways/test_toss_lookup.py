@@ -48,10 +48,11 @@ async def test_not_found_is_final_only_when_nothing_can_arrive_any_more(
     assert neutralized is (Outcome.SUCCEEDED if outcome is Outcome.NOT_EXECUTED else Outcome.UNKNOWN)
 
 
-async def test_a_confirmation_in_doubt_that_is_still_in_progress_stays_unknown() -> None:
+@pytest.mark.parametrize("call", [RETURNED, WINDOW])
+async def test_what_its_customer_has_authenticated_and_nobody_confirmed_is_not_on_its_way(call: Call) -> None:
     body = PAYMENT | {"status": "IN_PROGRESS", "approvedAt": None}
-    assert (await perform(about(RETURNED), said(body))).outcome is Outcome.UNKNOWN
-    assert (await perform(about(WINDOW), said(body))).outcome is Outcome.PENDING
+    assert (await perform(about(call), said(body))).outcome is Outcome.UNKNOWN
+    assert (await perform(about(CHARGE), said(body))).outcome is Outcome.PENDING
 
 
 @pytest.mark.parametrize(

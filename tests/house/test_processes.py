@@ -13,7 +13,7 @@ from cli.up import Stack
 from wiring.settings import PREFIX, LocalSettings, Settings
 
 ROOT = Path(__file__).parents[2]
-FOR_THE_SANDBOX = {"OPMS_SANDBOX_KEYS"}
+FOR_THE_SANDBOX = {"OPMS_SANDBOX_KEYS", "OPMS_SANDBOX_MERCHANTS"}
 
 
 @pytest.mark.parametrize("spec", [SANDBOX_PROCESS, *PROCESSES], ids=lambda spec: spec.name)

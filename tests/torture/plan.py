@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+PAGE = "page"
+"""No token: the customer pays on the PG's own page, where it has one."""
 TOKENS = (
     ("tok_ok", 60),
     ("tok_declined", 8),
@@ -14,6 +16,7 @@ TOKENS = (
     ("tok_insufficient", 4),
     ("tok_3ds", 6),
     ("tok_pending", 10),
+    (PAGE, 15),
 )
 FATES = (("deliver", 30), ("cancel", 20), ("refund", 25), ("ship", 10), ("leave", 15))
 FAULTS = (
@@ -34,7 +37,10 @@ VICTIMS = ("orders", "payments", "server", "sandbox", "postgres", "temporal")
 WEIGHTS = {"sandbox-a": 25, "sandbox-b": 15, "stripe-demo": 20, "adyen-demo": 10, "toss-demo": 15, "nice-demo": 15}
 """How the orders are spread over the PGs."""
 DEAF = {("adyen-demo", "webhook_never")}
-"""Adyen cannot be asked: an answer that it never sends is found by the settlement of the next day."""
+"""Not survived within a run, and rightly: what became of a capture or a refund Adyen tells by its webhook alone, it has
+no lookup, and its first answer says no more than "received". Without the webhook the operation stays pending until a
+person has read the settlement report of the day and decides; nothing else would be evidence. Late and doubled
+webhooks are survived, and so is the loss of any answer."""
 ORDERS_FOR_A_FAULT = 6
 ORDERS_FOR_A_KILL = 250
 
@@ -52,7 +58,7 @@ class Life:
     mode: str
     fate: Fate
     approves: bool
-    """What the customer does on a 3DS page."""
+    """What the customer does on a page of the PG."""
     double_click: bool
     taken_back: bool
     """What Adyen has captured or given back of it fails after all, where that can be."""

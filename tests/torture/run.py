@@ -17,7 +17,8 @@ from temporalio.service import RPCError
 from cli.waiting import until
 from domain.number import order_workflow_id
 from tests.e2e.shop import Shop, checkout_body
-from tests.torture.plan import WEIGHTS, Blow, Life, blows, lives
+from tests.e2e.window import brought_by, form_of, window_at
+from tests.torture.plan import PAGE, WEIGHTS, Blow, Life, blows, lives
 from tests.torture.verdict import disagreements
 
 CLIENTS = 16
@@ -28,12 +29,9 @@ PEACE_SECONDS = 120.0
 WEBHOOKS_SECONDS = 180.0
 """For what a PG has taken back to be told, asked about and undone after that."""
 TRY_AGAIN = {408, 409, 425, 429, 503}
-# NICE's billing ids have no page on which a customer could confirm: they wait until the payment window is over.
 UNSETTLED = """
     SELECT DISTINCT o.number FROM operation p JOIN orders o ON o.id = p.order_id JOIN payment y ON y.id = p.payment_id
-      JOIN attempt a ON a.id = p.attempt_id
-     WHERE p.outcome IN ('initiated', 'unknown')
-        OR p.outcome = 'pending' AND (a.account, p.detail) IS DISTINCT FROM ('nice-demo', 'ready')
+     WHERE p.outcome IN ('initiated', 'unknown', 'pending')
         OR p.outcome = 'action_required' AND y.action_url IS NOT NULL
 """
 WAITS = """
@@ -153,14 +151,15 @@ class Torture:
             await asyncio.sleep(0.4)
         return order
 
-    async def _authenticate(self, order: dict[str, Any], *, approve: bool) -> None:
+    async def _authenticate(self, order: dict[str, Any], *, approve: bool, ending: bool = False) -> None:
+        """The customer decides on each page that waits; ``ending``: so that it waits no more."""
         for payment in order["payments"]:
             action = payment["next_action"]
             if payment["status"] == "action_required" and action and action["url"]:
-                form = {"action": "approve" if approve else "decline"}
-                page = await self._sandbox("GET", action["url"])
-                back = await self._sandbox("POST", str(page.url), form=form)
-                brought = dict(httpx.URL(back.headers.get("location", "")).params)
+                window = window_at(action["url"])
+                target, fields = form_of(await self._sandbox("GET", action["url"]))
+                choice = window.approve if approve or (ending and window.try_again) else window.decline
+                brought = brought_by(await self._sandbox("POST", target, form=fields | choice))
                 path = f"/v1/orders/{order['number']}/payments/{payment['id']}/completions"
                 await self._command(path, {"details": brought})
 
@@ -262,7 +261,7 @@ class Torture:
             for number in left:
                 order = await self._get(f"/v1/orders/{number}")
                 if order is not None:
-                    await self._authenticate(order, approve=False)
+                    await self._authenticate(order, approve=False, ending=True)
                 try:
                     await client.get_workflow_handle(order_workflow_id(self._shop.demo["store"], number)).signal(
                         "look_again"
@@ -293,9 +292,9 @@ def body_of(life: Life) -> dict[str, Any]:
     body = checkout_body(customer=f"c-{life.index % 200 + 1}", points=life.points)
     left = body["expected_total"] - life.points
     amounts = [left] if len(life.tokens) == 1 else [20_000, left - 20_000]
+    page = {"method": "card", "return_url": "http://shop.test/back"}
     cards = [
-        {"method": "card", "amount": a, "token": t, "return_url": "http://shop.test/back"}
-        for a, t in zip(amounts, life.tokens, strict=True)
+        {**page, "amount": a} | ({} if t == PAGE else {"token": t}) for a, t in zip(amounts, life.tokens, strict=True)
     ]
     points = [{"method": "points", "amount": life.points}] if life.points else []
     return body | {"payments": points + cards, "capture": life.capture, "payment_mode": life.mode}

@@ -1,0 +1,156 @@
+"""The page of a link offers what routing would take: nobody is sent to where it cannot be paid."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.e2e.page import form_of
+from tests.e2e.shop import Shop, until
+
+TOTAL = 57_700
+TOKENS_ONLY = "stripe-demo"
+
+
+@pytest.fixture
+def browser(shop: Shop) -> Iterator[httpx.Client]:
+    """A customer's browser: no key."""
+    with httpx.Client(base_url=shop.demo["api"], timeout=30) as client:
+        yield client
+
+
+def unpaid(shop: Shop, customer: str) -> tuple[str, str]:
+    """The number and the link of an order whose card was refused for good."""
+    order = shop.checkout(token="tok_lost", customer=customer, points=0).json()
+    [request] = order["payment_requests"]
+    return order["number"], request["url"]
+
+
+def methods_on(browser: httpx.Client, link: str) -> list[str]:
+    """What the page lets the customer choose."""
+    page = browser.get(f"{link}?lang=en")
+    assert page.status_code == 200
+    return re.findall(r'name="method" value="([^"]+)"', page.text)
+
+
+def chosen(browser: httpx.Client, link: str) -> str:
+    """Where the page sends a customer who chooses the card."""
+    action, hidden, _ = form_of(browser.get(f"{link}?lang=en"))
+    sent = browser.post(action, data=hidden | {"method": "card"})
+    assert sent.status_code == 303
+    return sent.headers["location"]
+
+
+def failures(shop: Shop, account: str) -> list[dict[str, Any]]:
+    """What the routing remembers of an account's technical failures."""
+    health = shop.admin.get("/v1/routing").json()["health"]
+    return [circuit for circuit in health if circuit["account"] == account]
+
+
+@contextmanager
+def constrained(shop: Shop, *constraints: dict[str, Any]) -> Iterator[None]:
+    """The demo's rule with these constraints; without them again afterwards."""
+    before = shop.admin.get("/v1/routing").json()
+    rule = {name: before[name] for name in ("strategy", "by", "weights", "fallback", "constraints")}
+    shop.admin.put("/v1/routing", json=rule | {"constraints": list(constraints)}).raise_for_status()
+    try:
+        yield
+    finally:
+        shop.admin.put("/v1/routing", json=rule).raise_for_status()
+
+
+def test_beside_an_account_that_takes_only_tokens_the_customer_goes_to_the_one_with_a_page(
+    shop: Shop, browser: httpx.Client
+) -> None:
+    number, link = unpaid(shop, "c-121")
+    with shop.ruled("priority", stripe_demo=99, sandbox_a=1):
+        page = chosen(browser, link)
+        decided = httpx.post(page, data={"action": "approve"}, timeout=30)
+    assert browser.get(decided.headers["location"]).status_code == 303
+    until("the order is placed", lambda: shop.order(number)["status"] == "placed")
+    order = shop.order(number)
+    [attempt] = order["payments"][-1]["attempts"]
+    assert (attempt["gateway"], shop.charged(order)) == ("sandbox-a", TOTAL)
+    assert failures(shop, TOKENS_ONLY) == []
+
+
+def test_where_all_accounts_take_only_tokens_that_is_said_at_once(shop: Shop, browser: httpx.Client) -> None:
+    _, link = unpaid(shop, "c-122")
+    with shop.ruled("single", stripe_demo=100):
+        assert "Payment is not possible right now" in browser.get(f"{link}?lang=en").text
+        by_page = [{"method": "card", "amount": TOTAL, "return_url": "https://shop.test/back"}]
+        refused = shop.checkout(points=0, customer="c-122", payments=by_page).json()["payments"][0]
+        by_token = shop.checkout(points=0, customer="c-122").json()
+    assert (refused["status"], refused["attempts"]) == ("declined", [])
+    assert "stripe-demo: flow_not_offered" in refused["decline"]["message"]
+    assert shop.charged(shop.order(by_token["number"])) == TOTAL
+    assert failures(shop, TOKENS_ONLY) == []
+    assert methods_on(browser, link) == ["card", "transfer"]
+
+
+def test_what_the_rule_forbids_is_not_offered(shop: Shop, browser: httpx.Client) -> None:
+    _, link = unpaid(shop, "c-123")
+    assert methods_on(browser, link) == ["card", "transfer"]
+    accounts = ("sandbox-a", "sandbox-b")
+    with constrained(shop, *({"account": name, "methods": ["card"]} for name in accounts)):
+        assert methods_on(browser, link) == ["card"]
+        action, hidden, _ = form_of(browser.get(f"{link}?lang=en"))
+        assert "changed" in browser.post(action, data=hidden | {"method": "transfer"}).headers["location"]
+    with constrained(shop, *({"account": name, "max_amount": TOTAL - 1} for name in accounts)):
+        assert "Payment is not possible right now" in browser.get(f"{link}?lang=en").text
+
+
+def test_what_nobody_can_take_now_is_not_offered(shop: Shop, browser: httpx.Client) -> None:
+    _, link = unpaid(shop, "c-124")
+    with shop.ruled("single", toss_demo=100):
+        assert methods_on(browser, link) == ["card", "transfer", "virtual_account"]
+        shop.admin.post("/v1/gateways/toss-demo/pause", headers={"Idempotency-Key": uuid4().hex}).raise_for_status()
+        try:
+            assert "Payment is not possible right now" in browser.get(f"{link}?lang=en").text
+        finally:
+            resume = "/v1/gateways/toss-demo/resume"
+            shop.admin.post(resume, headers={"Idempotency-Key": uuid4().hex}).raise_for_status()
+
+
+@pytest.mark.parametrize(("refusals", "others"), [(0, {}), (1, {"sandbox_a": 1})], ids=["alone", "held first"])
+def test_a_link_is_paid_on_adyens_page(
+    shop: Shop, browser: httpx.Client, refusals: int, others: dict[str, int]
+) -> None:
+    number, link = unpaid(shop, f"c-{125 + refusals}")
+    with shop.ruled("priority", adyen_demo=100 - len(others), **others):
+        page = chosen(browser, link)
+    assert "/checkoutshopper/link/" in page
+    for _ in range(refusals):
+        assert "refused" in httpx.post(page, data={"action": "decline"}, timeout=30).text
+        assert chosen_again(browser, link) == page, "the same page, for another card"
+    paid = httpx.post(page, data={"action": "pay"}, timeout=30)
+    assert paid.status_code == 303
+    assert browser.get(paid.headers["location"]).status_code == 303
+    until("the order is placed", lambda: shop.order(number)["status"] == "placed")
+    order = shop.order(number)
+    until("the money is taken", lambda: shop.order(number)["payments"][-1]["captured"] == TOTAL)
+    assert shop.charged(order) == TOTAL
+    assert "Thank you" in browser.get(f"{link}?lang=en").text
+    assert "completed" in httpx.post(page, data={"action": "pay"}, timeout=30).text
+
+
+def chosen_again(browser: httpx.Client, link: str) -> str:
+    """Where the page sends a customer who is waited for."""
+    found = re.search(r'href="([^"]+checkoutshopper[^"]+)"', browser.get(f"{link}?lang=en").text)
+    assert found
+    return found[1]
+
+
+def test_a_page_of_adyen_cannot_be_paid_once_its_order_is_over(shop: Shop, browser: httpx.Client) -> None:
+    number, link = unpaid(shop, "c-127")
+    with shop.ruled("single", adyen_demo=100):
+        page = chosen(browser, link)
+    shop.applied(number, "cancellations", {"reason": "changed mind"})
+    until("the page is closed", lambda: "expired" in httpx.get(page, timeout=30).text)
+    assert "expired" in httpx.post(page, data={"action": "pay"}, timeout=30).text
+    until("the payment is over", lambda: shop.order(number)["payments"][-1]["status"] == "expired")
+    assert shop.charged(shop.order(number)) == 0
