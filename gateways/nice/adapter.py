@@ -213,7 +213,7 @@ class NiceGateway(Gateway):
         if call.method not in wire.METHODS:
             return _unsent("NICE's window has no such method")
         if self._window_url is None or call.return_url is None:
-            return _unsent("no token, and no page or no return address for the window")
+            return _unfit("no token, and no page or no return address for the window")
         fields = wire.window_fields(call, self._credentials, call.return_url)
         url = str(httpx.URL(self._window_url).copy_merge_params(fields))
         return Answer(Outcome.ACTION_REQUIRED, action=Action("redirect", url, fields=fields))
@@ -268,6 +268,12 @@ def _sandbox_window(url: str) -> str | None:
 
 def _unsent(detail: str) -> Answer:
     return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail=detail))
+
+
+def _unfit(detail: str) -> Answer:
+    """NICE cannot take what this customer brings, another PG may: nothing is sent, and NICE is not sick."""
+    refusal = Decline("not_supported", "not_sent", detail, Retry.OTHER_PG)
+    return Answer(Outcome.DECLINED, decline=refusal, evidence=Evidence(detail=detail))
 
 
 def _forged(detail: str) -> Answer:

@@ -121,7 +121,7 @@ def _forged(what: str, issue: Issue) -> Answer:
 
 def _billing(call: Call, token: str) -> Outgoing | Answer:
     if call.customer is None or _CUSTOMER_KEY.fullmatch(call.customer) is None:
-        return _kept_back("a billing key is charged for the customer whom it was issued to; none is named")
+        return _unfit("a billing key is charged for the customer whom it was issued to; none is named")
     plan = {"cardInstallmentPlan": call.instalments} if call.instalments > 1 else {}
     return _post(f"/v1/billing/{quote(token, safe='')}", {**_order(call), "customerKey": call.customer, **plan})
 
@@ -136,7 +136,7 @@ def _window(call: Call) -> Outgoing | Answer:
     if call.method not in METHODS:
         return _kept_back("Toss has no window for this method")
     if call.return_url is None:
-        return _kept_back("the customer's window needs a return_url")
+        return _unfit("the customer's window needs a return_url")
     plan = {"cardInstallmentPlan": call.instalments} if call.method == "card" and call.instalments > 1 else {}
     urls = {"successUrl": call.return_url, "failUrl": call.return_url}
     return _post("/v1/payments", {"method": METHODS[call.method], **_order(call), **urls, **plan})
@@ -153,3 +153,9 @@ def _post(path: str, fields: dict[str, Any]) -> Outgoing:
 
 def _kept_back(detail: str) -> Answer:
     return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail=detail))
+
+
+def _unfit(detail: str) -> Answer:
+    """Toss cannot take what this customer brings, another PG may: nothing is sent, and Toss is not sick."""
+    refusal = Decline("not_supported", "not_sent", detail, Retry.OTHER_PG)
+    return Answer(Outcome.DECLINED, decline=refusal, evidence=Evidence(detail=detail))

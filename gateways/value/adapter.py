@@ -6,7 +6,7 @@ code (`domain.value.code_hash`), its ``customer`` the owner of points and store 
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import ClassVar, Protocol
 
@@ -23,6 +23,7 @@ from domain.gateway import (
     Idempotency,
     MethodLimit,
     NeutralizeBy,
+    OperationKind,
     Outcome,
     Retry,
 )
@@ -81,11 +82,14 @@ class ValueGateway(Gateway):
             multiple_captures=True,
             partial_capture=True,
             partial_refund=True,
-            idempotency=Idempotency(ttl_seconds=10**9, body_compared=False),
+            idempotency=Idempotency(ttl_seconds=10**9, body_compared=False, marks_replays=False),
             lookup_by_reference=False,
             lookup_by_merchant_ref=True,
             not_found_final_after_seconds=0,
             neutralize_by=NeutralizeBy.MERCHANT_REFERENCE,
+            neutralize_undoes_capture=False,
+            neutralize_bars_late=False,
+            merchant_ref_unique=False,
         )
 
     @override
@@ -128,11 +132,16 @@ class ValueGateway(Gateway):
 
     @override
     async def neutralize(self, call: Call) -> Answer:
-        """Release what is still held."""
-        held = await self._ledger.amounts(call.merchant_ref)
-        if held.authorized - held.captured - held.voided:
-            return await self._move("release", call)
-        return Answer(Outcome.SUCCEEDED, amounts=held)
+        """Release all that a hold still has; what was taken of it needs a refund."""
+        if call.subject is not OperationKind.AUTHORIZE:
+            return Answer(Outcome.UNKNOWN, evidence=Evidence(detail="only a hold is released"))
+        sums = await self._ledger.amounts(call.merchant_ref)
+        if sums.captured > sums.refunded:
+            return Answer(Outcome.UNKNOWN, amounts=sums, evidence=Evidence(detail="taken: it needs a refund"))
+        held = sums.authorized - sums.captured - sums.voided
+        if held:
+            return await self._move("release", replace(call, amount=held))
+        return Answer(Outcome.SUCCEEDED, amounts=sums)
 
     @override
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookBatch:
@@ -150,7 +159,7 @@ class ValueGateway(Gateway):
         moved = await self._ledger.move(operation, call)
         if moved.covered:
             return _done(call, _lapse(moved))
-        decline = Decline("exceeded", f"{operation}_exceeded", f"not enough value to {operation}", Retry.NEVER)
+        decline = Decline("amount_exceeded", f"{operation}_exceeded", f"not enough value to {operation}", Retry.NEVER)
         return Answer(Outcome.DECLINED, decline=decline)
 
 

@@ -299,7 +299,7 @@ async def test_without_a_token_the_customer_is_sent_to_the_window_with_nothing_s
     assert vbank is not None
     assert (vbank.fields["method"], vbank.fields["vbankHolder"]) == ("vbank", "나이스페이-상품")
     async with nice(lambda _request: httpx.Response(500), url="https://api.nicepay.co.kr") as live:
-        assert (await live.perform(call)).outcome is Outcome.NOT_EXECUTED
+        assert (await live.perform(call)).outcome is Outcome.DECLINED
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,6 @@ async def test_without_a_token_the_customer_is_sent_to_the_window_with_nothing_s
     [
         dataclasses.replace(CHARGE, capture_now=False),
         dataclasses.replace(CHARGE, currency="USD"),
-        dataclasses.replace(CHARGE, token=None),
         dataclasses.replace(CHARGE, kind=OperationKind.CAPTURE, reference=TID),
         dataclasses.replace(CHARGE, kind=OperationKind.VOID, reference=TID),
         dataclasses.replace(REFUND, reference=None),
@@ -315,6 +314,12 @@ async def test_without_a_token_the_customer_is_sent_to_the_window_with_nothing_s
 )
 async def test_what_nice_cannot_do_is_not_sent(call: Call) -> None:
     assert (await answered(call)).outcome is Outcome.NOT_EXECUTED
+
+
+async def test_a_customer_who_brings_nothing_that_nice_can_take_is_for_another_pg() -> None:
+    refused = await answered(dataclasses.replace(CHARGE, token=None))
+    assert refused.decline is not None
+    assert (refused.outcome, refused.decline.retry) == (Outcome.DECLINED, Retry.OTHER_PG)
 
 
 @pytest.mark.parametrize("kind", [LOOKUP, NEUTRALIZE])

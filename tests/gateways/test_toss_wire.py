@@ -270,9 +270,9 @@ async def test_what_a_customer_brought_back_is_never_asked_for() -> None:
     [
         (dataclasses.replace(CHARGE, capture_now=False), Outcome.NOT_EXECUTED),
         (dataclasses.replace(CHARGE, currency="USD"), Outcome.NOT_EXECUTED),
-        (dataclasses.replace(CHARGE, customer=None), Outcome.NOT_EXECUTED),
-        (dataclasses.replace(CHARGE, customer="김"), Outcome.NOT_EXECUTED),
-        (dataclasses.replace(WINDOW, return_url=None), Outcome.NOT_EXECUTED),
+        (dataclasses.replace(CHARGE, customer=None), Outcome.DECLINED),
+        (dataclasses.replace(CHARGE, customer="김"), Outcome.DECLINED),
+        (dataclasses.replace(WINDOW, return_url=None), Outcome.DECLINED),
         (dataclasses.replace(WINDOW, method="cheque"), Outcome.NOT_EXECUTED),
         (dataclasses.replace(PAID, kind=CAPTURE), Outcome.DECLINED),
         (dataclasses.replace(PAID, kind=VOID), Outcome.DECLINED),

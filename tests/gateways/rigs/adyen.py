@@ -2,11 +2,8 @@
 
 import asyncio
 import dataclasses
-import http.server
 import json
-import threading
-from collections.abc import Callable, Sequence
-from datetime import date
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -15,92 +12,36 @@ from typing_extensions import override
 
 from domain.gateway import Call
 from gateways.adyen.adapter import AdyenGateway
-from gateways.gateway import Account, WebhookBatch, WebhookEvent, WebhookRefused
-from tests.gateways.rig import KEY, LOOKUP, OK, VOID, Rig, SandboxServer, eventually
+from gateways.gateway import Account, Gateway, WebhookEvent
+from tests.gateways.rig import KEY, LOOKUP, NOTHING, OK, VOID, SandboxRig, SandboxServer, eventually
+from tests.gateways.rigs.receiver import HeardEvents, Receiver
 
 MERCHANT = "LawsECOM"
 HMAC_KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 RETURN_URL = "https://shop.example/return?order=1"
 
 
-class HeardEvents:
-    """Verified events, kept as `gateways.adyen.adapter.VerifiedEvents` wants them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._events: dict[str, WebhookEvent] = {}
-
-    def add(self, batch: WebhookBatch) -> None:
-        """Each event once."""
-        with self._lock:
-            self._events |= {event.event_id: event for event in batch.events}
-
-    async def of(self, merchant_ref: str) -> Sequence[WebhookEvent]:
-        return [event for event in self.all() if event.merchant_ref == merchant_ref]
-
-    async def reports(self, day: date) -> Sequence[WebhookEvent]:
-        reports = [event for event in self.all() if event.kind == "REPORT_AVAILABLE" and event.occurred_at]
-        return [event for event in reports if event.occurred_at and event.occurred_at.date() == day]
-
-    def all(self) -> list[WebhookEvent]:
-        """In the order in which they came first."""
-        with self._lock:
-            return list(self._events.values())
-
-
-class Receiver:
-    """A real HTTP endpoint for webhooks: verified with ``parse``, acknowledged as the batch says, else 401."""
-
-    def __init__(self, parse: Callable[[bytes], WebhookBatch], heard: HeardEvents) -> None:
-        self.bodies: list[bytes] = []
-        receiver = self
-
-        class Endpoint(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.bodies.append(raw)
-                try:
-                    batch = parse(raw)
-                except WebhookRefused:
-                    status, body = 401, b""
-                else:
-                    heard.add(batch)
-                    status, body = batch.ack_status, batch.ack_body
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            @override
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/webhooks"
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class AdyenRig(Rig):
+class AdyenRig(SandboxRig):
     """A cancel states no amount, and a lookup asks nobody."""
 
     silent = frozenset({VOID, LOOKUP})
 
-    def __init__(self, server: SandboxServer) -> None:
+    def __init__(self, server: SandboxServer, account: str | None = None) -> None:
         """With an account of its own, so that no webhook of another test comes here."""
-        account = f"adyen-{uuid4().hex[:12]}"
+        account = account or f"adyen-{uuid4().hex[:12]}"
         self.heard = HeardEvents()
         gateway = AdyenGateway(an_account(server, account), events=self.heard)
         super().__init__(gateway, server, account)
-        self.receiver = Receiver(lambda raw: gateway.parse_webhook(raw, {}), self.heard)
-        target = {"account": account, "url": self.receiver.url, "secret": HMAC_KEY}
-        server.http.post("/_webhooks", json=target).raise_for_status()
+        self.receiver = Receiver(gateway.parse_webhook, self.heard)
+        self.listen(self.receiver.url, HMAC_KEY)
+
+    @override
+    def settings(self) -> Account:
+        return an_account(self._server, self.account)
+
+    @override
+    def another(self, changes: Mapping[str, str] = NOTHING, **options: Any) -> Gateway:
+        return super().another(changes, **{"events": self.heard, **options})
 
     @override
     def charge(self, amount: int = 10_000, *, token: str = OK, capture_now: bool = True) -> Call:
@@ -178,6 +119,6 @@ def an_account(server: SandboxServer, name: str) -> Account:
     return Account(name, url, KEY, webhook_secret=HMAC_KEY, merchant=MERCHANT)
 
 
-def adyen_rig(server: SandboxServer) -> Rig:
+def adyen_rig(server: SandboxServer, account: str | None = None) -> SandboxRig:
     """For ``RIGS``."""
-    return AdyenRig(server)
+    return AdyenRig(server, account)

@@ -9,17 +9,21 @@ from domain.gateway import Call, OperationKind
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
 from gateways.nice.wire import KOREA
-from tests.gateways.rig import KEY, Rig, SandboxServer
+from tests.gateways.rig import KEY, SandboxRig, SandboxServer
 
 ACCOUNT = "nice-a"
 CLIENT_KEY = "client-key-of-the-laws"
 _LONG_ENOUGH = timedelta(minutes=2)
 
 
-class NiceRig(Rig):
+class NiceRig(SandboxRig):
     """NICE's net cancel finds nothing while a payment is on its way: the laws neutralise some minutes later."""
 
     zone = KOREA
+
+    @override
+    def settings(self) -> Account:
+        return an_account(self._server, self.account)
 
     @override
     def about(self, call: Call, kind: OperationKind) -> Call:
@@ -31,6 +35,6 @@ def an_account(server: SandboxServer, name: str = ACCOUNT) -> Account:
     return Account(name, f"{server.url}/nice/{name}", KEY, merchant=CLIENT_KEY)
 
 
-def nice_rig(server: SandboxServer) -> Rig:
+def nice_rig(server: SandboxServer, account: str = ACCOUNT) -> SandboxRig:
     """For ``RIGS``."""
-    return NiceRig(build_gateway("nice", an_account(server)), server, ACCOUNT)
+    return NiceRig(build_gateway("nice", an_account(server, account)), server, account)

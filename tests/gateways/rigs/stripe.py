@@ -3,10 +3,11 @@
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
-from tests.gateways.rig import KEY, Rig, SandboxServer
+from tests.gateways.rig import KEY, SandboxRig, SandboxServer
 
 ACCOUNT = "stripe-laws"
 WEBHOOK_SECRET = "whsec_of_the_laws"
@@ -22,16 +23,21 @@ def set_search_lag(server: SandboxServer, account: str, milliseconds: int) -> No
     server.http.post(f"/stripe/{account}/_search", data={"lag_ms": str(milliseconds)}).raise_for_status()
 
 
-class StripeRig(Rig):
+class StripeRig(SandboxRig):
     """Stripe has neither a PaymentIntent nor an answer under the key for a payment method that does not exist."""
 
-    keeps_no_trace_of_nobody = True
+    unchecked = frozenset({("KRW", 99)})
+    leaves_no_trace = frozenset({"tok_of_nobody"})
+
+    @override
+    def settings(self) -> Account:
+        return stripe_account(self._server, self.account)
 
 
-def stripe_rig(server: SandboxServer) -> Rig:
+def stripe_rig(server: SandboxServer, account: str = ACCOUNT) -> SandboxRig:
     """One line of ``RIGS``."""
-    set_search_lag(server, ACCOUNT, 0)
-    return StripeRig(build_gateway("stripe", stripe_account(server)), server, ACCOUNT)
+    set_search_lag(server, account, 0)
+    return StripeRig(build_gateway("stripe", stripe_account(server, account)), server, account)
 
 
 class Merchant:

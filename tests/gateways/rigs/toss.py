@@ -9,17 +9,22 @@ from domain.gateway import Call, OperationKind
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
 from gateways.toss.wire import KST
-from tests.gateways.rig import KEY, NEUTRALIZE, OK, REFUND, Rig, SandboxServer
+from tests.gateways.rig import KEY, NEUTRALIZE, OK, REFUND, SandboxRig, SandboxServer
 
 ACCOUNT = "toss-a"
 CUSTOMER = "customer-of-the-laws"
 _LONG_ENOUGH = timedelta(minutes=2)
 
 
-class TossRig(Rig):
+class TossRig(SandboxRig):
     """A neutralisation at Toss is a look and a cancel: the cancel is what can be broken."""
 
     zone = KST
+    unchecked = frozenset({("KRW", 10**9 + 1)})
+
+    @override
+    def settings(self) -> Account:
+        return an_account(self._server, self.account)
 
     @override
     def arm(self, fault: str, kind: OperationKind, *, times: int = 1, ms: int = 3000) -> None:
@@ -40,6 +45,6 @@ def an_account(server: SandboxServer, name: str = ACCOUNT) -> Account:
     return Account(name, f"{server.url}/toss/{name}", KEY)
 
 
-def toss_rig(server: SandboxServer) -> Rig:
+def toss_rig(server: SandboxServer, account: str = ACCOUNT) -> SandboxRig:
     """For ``RIGS``."""
-    return TossRig(build_gateway("toss", an_account(server)), server, ACCOUNT)
+    return TossRig(build_gateway("toss", an_account(server, account)), server, account)
