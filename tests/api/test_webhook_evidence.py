@@ -85,6 +85,7 @@ def lookup_of(item: dict[str, Any]) -> Call:
         amount=12_900,
         currency="KRW",
         method="card",
+        token="tok_ok",
         subject=OperationKind.AUTHORIZE,
         subject_key=key,
     )
