@@ -29,6 +29,7 @@ from gateways.stripe import reading, wire
 from gateways.stripe.client import StripeLine
 from gateways.stripe.currency import Inexpressible
 from gateways.stripe.inquiry import Inquiry, read, unfound, with_issues
+from gateways.stripe.session import session_of
 from gateways.stripe.webhook import read_webhook
 from gateways.transport import USUAL_PATIENCE, Patience, Reply, malformed, not_executed
 
@@ -37,13 +38,14 @@ _KEY_SECONDS = 24 * 3600
 _MARGIN_SECONDS = 3600
 _SLACK_SECONDS = 1.0
 """With the usual patience 14 s for a call: less than the activity that makes it is given."""
+_METHOD = "card"
 _MAXIMUM = 99_999_999
 """Stripe takes at most eight digits."""
 _MINIMUMS = {"KRW": 100, "JPY": 50, "USD": 50, "EUR": 50, "GBP": 30, "SGD": 50, "HKD": 400, "AUD": 50, "CAD": 50}
 
 CAPABILITIES = Capabilities(
-    flows=frozenset({Flow.SERVER_TOKEN}),
-    limits=tuple(MethodLimit("card", currency, minimum, _MAXIMUM) for currency, minimum in _MINIMUMS.items()),
+    flows=frozenset({Flow.SERVER_TOKEN, Flow.HOSTED_SESSION}),
+    limits=tuple(MethodLimit(_METHOD, currency, minimum, _MAXIMUM) for currency, minimum in _MINIMUMS.items()),
     manual_capture=True,
     multiple_captures=False,
     partial_capture=True,
@@ -101,6 +103,9 @@ class StripeGateway(Gateway):
 
     @override
     async def authorize(self, call: Call) -> Answer:
+        """By its payment method, else on Stripe's page."""
+        if call.token is None and (call.return_url is None or call.method != _METHOD):
+            return _pageless()
         if call.instalments > 1:
             return _unsent(call, "no instalments")
         return await self._perform(call, call.kind, call.key)
@@ -130,6 +135,8 @@ class StripeGateway(Gateway):
         if subject is None:
             return _nameless()
         kind, key = subject
+        if kind is OperationKind.AUTHORIZE and wire.is_session(call.subject_reference):
+            return await self._close(call, key, call.subject_reference)
         if kind is OperationKind.AUTHORIZE and call.reference is not None:
             return await self._abandon(call, key, call.reference)
         if self._is_old(call):
@@ -173,7 +180,8 @@ class StripeGateway(Gateway):
         except Inexpressible as error:
             return _unsent(call, f"Stripe cannot state {error}")
         if outgoing is None:
-            return _unsent(call, f"a {kind} needs the gateway's reference")
+            missing = "a token or a return URL" if kind is OperationKind.AUTHORIZE else "the gateway's reference"
+            return _unsent(call, f"{kind} needs {missing}")
         reply = await self._line.send(call.kind, outgoing)
         if isinstance(reply, Answer):
             # A 500 that Stripe has stored says the same for ever: only looking says more.
@@ -191,6 +199,9 @@ class StripeGateway(Gateway):
         """The object of a replayed answer, read now."""
         if kind is OperationKind.REFUND:
             return await self._inquiry.ask(call, kind, key, wire.retrieve_refund(past.operation_ref or ""))
+        if wire.is_session(past.operation_ref):
+            now = await self._inquiry.ask(call, kind, key, wire.retrieve_session(past.operation_ref))
+            return dataclasses.replace(now, operation_ref=now.operation_ref or past.operation_ref)
         return await self._inquiry.ask(call, kind, key, wire.retrieve(past.reference or ""))
 
     async def _unless_fenced(self, call: Call, kind: OperationKind, key: str, refused: Answer) -> Answer:
@@ -227,11 +238,7 @@ class StripeGateway(Gateway):
     async def _undo(self, call: Call, kind: OperationKind, key: str, done: Answer) -> Answer:
         """Undo an operation of which is known what it has ``done``. What has gone back to the customer stays there."""
         if kind is OperationKind.AUTHORIZE:
-            if done.reference is None:
-                done = await self._inquiry.find_by_metadata(call, key)
-            if done.reference is None:
-                return dataclasses.replace(done, outcome=Outcome.UNKNOWN, decline=None)
-            return await self._abandon(call, key, done.reference)
+            return await self._undo_authorization(call, key, done)
         if done.outcome in {Outcome.NOT_EXECUTED, Outcome.DECLINED}:
             return dataclasses.replace(done, outcome=Outcome.SUCCEEDED, decline=None, issues=(), final=False)
         if done.outcome is not Outcome.SUCCEEDED or done.reference is None:
@@ -240,6 +247,34 @@ class StripeGateway(Gateway):
             return await self._give_back(call, key, done.reference)
         refusal = Decline("state", "cannot_undo", f"The {kind} has happened and cannot be taken back.", Retry.NEVER)
         return dataclasses.replace(done, outcome=Outcome.DECLINED, decline=refusal)
+
+    async def _undo_authorization(self, call: Call, key: str, done: Answer) -> Answer:
+        if done.reference is None and not wire.is_session(done.operation_ref):
+            done = await self._inquiry.find_by_metadata(call, key)
+        if wire.is_session(done.operation_ref):
+            return await self._close(call, key, done.operation_ref)
+        if done.reference is None:
+            return dataclasses.replace(done, outcome=Outcome.UNKNOWN, decline=None)
+        return await self._abandon(call, key, done.reference)
+
+    async def _close(self, call: Call, key: str, reference: str) -> Answer:
+        """End a Checkout Session; if somebody has paid by it, undo its PaymentIntent. Unknown while that is open."""
+        reply = await self._line.send(call.kind, wire.expire_session(reference))
+        if not isinstance(reply, Answer) and reply.status >= 400:
+            reply = await self._line.send(call.kind, wire.retrieve_session(reference))
+        if isinstance(reply, Answer):
+            return reply
+        try:
+            session = session_of(reply.body) if reply.status < 400 else None
+        except wire.Unreadable as missing:
+            return malformed(reply, f"unreadable {missing}")
+        if session is None:
+            return unfound(reply)
+        if session.is_dead:
+            return Answer(Outcome.SUCCEEDED, operation_ref=reference, evidence=reply.evidence("session expired"))
+        if session.intent is None or session.status == "open":
+            return malformed(reply, session.status)
+        return await self._abandon(call, key, session.intent.reference)
 
     async def _abandon(self, call: Call, key: str, reference: str) -> Answer:
         """Cancel a PaymentIntent; if it has taken money already, give all of it back."""
@@ -282,9 +317,11 @@ class StripeGateway(Gateway):
 
 
 def _outgoing(call: Call, kind: OperationKind, key: str) -> wire.Outgoing | None:
-    """The request of an operation; None if it needs a reference that the call does not have. Raises `Inexpressible`."""
-    if kind is OperationKind.AUTHORIZE:
+    """The request of an operation; None if it needs what the call does not have. Raises `Inexpressible`."""
+    if kind is OperationKind.AUTHORIZE and call.token is not None:
         return wire.charge(call, key)
+    if kind is OperationKind.AUTHORIZE:
+        return None if call.return_url is None else wire.session(call, key, call.return_url)
     if call.reference is None:
         return None
     match kind:
@@ -322,6 +359,12 @@ def _as_replayed(answer: Answer) -> Answer:
 
 def _nameless() -> Answer:
     return Answer(Outcome.UNKNOWN, evidence=Evidence(detail="the call names no subject and subject_key"))
+
+
+def _pageless() -> Answer:
+    """Neither a payment method nor a card's page with a way back from it: there is nothing to send."""
+    refusal = Decline("not_supported", "token_required", "There is no token, and no return URL.", Retry.OTHER_PG)
+    return Answer(Outcome.DECLINED, decline=refusal, evidence=Evidence(detail="no token; not sent"))
 
 
 def _unsent(call: Call, detail: str) -> Answer:

@@ -1,11 +1,16 @@
 """Asking Stripe what has become of an operation, without sending it. Moves no money."""
 
 import dataclasses
+from datetime import datetime
 
 from domain.gateway import Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
 from gateways.stripe import reading, wire
 from gateways.stripe.client import StripeLine
+from gateways.stripe.session import SESSION, found_session, read_session
 from gateways.transport import Reply, malformed
+
+_SETTLED = frozenset({"succeeded", "requires_capture", "canceled"})
+"""A PaymentIntent in one of these states needs no session to say what became of its authorization."""
 
 
 class Inquiry:
@@ -25,6 +30,8 @@ class Inquiry:
         """What became of an operation, without sending it."""
         if kind is OperationKind.REFUND:
             return await self._find_refund(call, key)
+        if kind is OperationKind.AUTHORIZE and wire.is_session(call.subject_reference):
+            return await self.ask(call, kind, key, wire.retrieve_session(call.subject_reference))
         if call.reference is not None:
             return await self.ask(call, kind, key, wire.retrieve(call.reference))
         if kind is not OperationKind.AUTHORIZE:
@@ -41,11 +48,42 @@ class Inquiry:
             intents = [reading.intent_of(one) for one in found]
         except wire.Unreadable as missing:
             return malformed(reply, f"unreadable {missing}")
+        if not intents and call.token is None and call.subject_sent_at is not None:
+            return await self._find_untried(call, key, call.subject_sent_at)
         if len(intents) != 1:
             return malformed(reply, "several PaymentIntents" if intents else "not_found")
+        if call.token is None and intents[0].status not in _SETTLED and not intents[0].is_fence_of(key):
+            return await self._find_session(call, key, intents[0].reference)
         indexed = reading.judge(call, OperationKind.AUTHORIZE, key, intents[0], reply.evidence())
         now = await self.ask(call, OperationKind.AUTHORIZE, key, wire.retrieve(intents[0].reference))
         return with_issues(now, indexed.issues)
+
+    async def _find_session(self, call: Call, key: str, intent: str) -> Answer:
+        """By its PaymentIntent: a card was tried on its page, and perhaps not the last one."""
+        reply = await self._line.send(OperationKind.LOOKUP, wire.sessions_of(intent))
+        if isinstance(reply, Answer) or reply.status >= 400:
+            return reply if isinstance(reply, Answer) else unfound(reply)
+        try:
+            found = wire.items(reply.body)
+        except wire.Unreadable as missing:
+            return malformed(reply, f"unreadable {missing}")
+        return read_session(call, key, reply, found[0]) if len(found) == 1 else malformed(reply, "no session")
+
+    async def _find_untried(self, call: Call, key: str, sent_at: datetime) -> Answer:
+        """Among all sessions of its time, which are complete at once: no card was tried, so the search has nothing."""
+        after: str | None = None
+        while True:
+            reply = await self._line.send(OperationKind.LOOKUP, wire.sessions_since(sent_at, after))
+            if isinstance(reply, Answer) or reply.status >= 400:
+                return reply if isinstance(reply, Answer) else unfound(reply)
+            try:
+                found, after = found_session(reply, call.merchant_ref)
+            except wire.Unreadable as missing:
+                return malformed(reply, f"unreadable {missing}")
+            if found is not None:
+                return read_session(call, key, reply, found)
+            if after is None:
+                return malformed(reply, "not_found")
 
     async def _find_refund(self, call: Call, key: str) -> Answer:
         """By its id, or among the payment's refunds by our key. A payment's list is complete at once."""
@@ -83,6 +121,8 @@ def read(call: Call, kind: OperationKind, key: str, reply: Reply) -> Answer:
     """The answer about an operation from the object that it acts on."""
     if kind is OperationKind.REFUND:
         return reading.read_refund(call, reply)
+    if kind is OperationKind.AUTHORIZE and reply.body.get("object") == SESSION:
+        return read_session(call, key, reply)
     return reading.read_intent(call, kind, key, reply)
 
 

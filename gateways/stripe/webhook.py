@@ -13,6 +13,7 @@ from typing import Any
 
 from domain.gateway import Outcome
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
+from gateways.stripe.session import SESSION
 from gateways.stripe.wire import ATTEMPT, metadata_of, reference_of
 
 SIGNATURE_HEADER = "stripe-signature"
@@ -71,13 +72,14 @@ def _event(body: Any) -> WebhookEvent:
         raise ValueError("not an event")
     about = body["data"]["object"]
     is_intent = about["object"] == "payment_intent"
+    named = about.get("client_reference_id") if about["object"] == SESSION else None
     if type(body["created"]) is not int:
         raise TypeError("created")
     return WebhookEvent(
         event_id=_text(body["id"]),
         kind=_text(body["type"]),
         reference=_text(about["id"]) if is_intent else reference_of(about.get("payment_intent")),
-        merchant_ref=metadata_of(about).get(ATTEMPT),
+        merchant_ref=metadata_of(about).get(ATTEMPT) if named is None else _text(named),
         occurred_at=datetime.fromtimestamp(body["created"], UTC),
         outcome=_outcome(body["type"], about),
         operation_ref=None if is_intent or about.get("id") is None else _text(about["id"]),

@@ -1,14 +1,15 @@
 """Between our words and Stripe's. Pure translation: no I/O, no clock, no state.
 
-An attempt is one PaymentIntent, created and confirmed in one request. It carries ``metadata[attempt]``, our merchant
-reference; a refund carries ``metadata[operation]``, our key, and if it undoes an operation, that one's key as
+An attempt with a token is one PaymentIntent, created and confirmed in one request; one without is a Checkout Session,
+which makes its PaymentIntent when the customer first tries to pay. The PaymentIntent carries ``metadata[attempt]``, our
+merchant reference; a refund carries ``metadata[operation]``, our key, and if it undoes an operation, that one's key as
 ``metadata[neutralizes]``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from domain.gateway import Call, OperationKind
@@ -20,6 +21,9 @@ ATTEMPT, ORDER, OPERATION, NEUTRALIZES = "attempt", "order", "operation", "neutr
 _INTENTS = "/v1/payment_intents"
 _EXPAND_INTENT = ["latest_charge.refunds"]
 _EXPAND_REFUND = ["payment_intent.latest_charge"]
+_SESSIONS = "/v1/checkout/sessions"
+_EXPAND_SESSION = ["payment_intent.latest_charge.refunds"]
+_SESSION_ID = "cs_"
 _PAGE = 100
 _KINDS = {
     "charge": "charge",
@@ -68,6 +72,64 @@ def charge(call: Call, key: str) -> Outgoing:
     if call.return_url is not None:
         params["return_url"] = call.return_url
     return Outgoing("post", _INTENTS, {**params, "metadata": metadata}, key)
+
+
+def session(call: Call, key: str, return_url: str) -> Outgoing:
+    """Open a page of Stripe's for one payment by card, for a day. Raises `Inexpressible`.
+
+    ``expires_at`` is left out, because Stripe compares the parameters of a key; prices in other currencies are off,
+    because what is paid must be what was asked for.
+    """
+    about: dict[str, Any] = {"capture_method": "automatic" if call.capture_now else "manual"}
+    metadata = {ATTEMPT: call.merchant_ref}
+    if call.description:
+        about["description"] = metadata[ORDER] = call.description
+    price = {
+        "currency": call.currency.lower(),
+        "unit_amount": to_stripe(call.amount, call.currency),
+        "product_data": {"name": call.description or call.merchant_ref},
+    }
+    params: dict[str, Any] = {
+        "mode": "payment",
+        "line_items": [{"price_data": price, "quantity": 1}],
+        "allowed_payment_method_types": ["card"],
+        "adaptive_pricing": {"enabled": "false"},
+        "client_reference_id": call.merchant_ref,
+        "metadata": metadata,
+        "payment_intent_data": {**about, "metadata": metadata},
+        "success_url": return_url,
+        "cancel_url": return_url,
+        "expand": _EXPAND_SESSION,
+    }
+    return Outgoing("post", _SESSIONS, params, key)
+
+
+def retrieve_session(reference: str) -> Outgoing:
+    """A session as it stands now, with its PaymentIntent."""
+    return Outgoing("get", _session_path(reference), {"expand": _EXPAND_SESSION})
+
+
+def expire_session(reference: str) -> Outgoing:
+    """End a session that is open. Under a key of the SDK's: twice is no more than once."""
+    return Outgoing("post", f"{_session_path(reference)}/expire", {"expand": _EXPAND_SESSION})
+
+
+def sessions_of(intent: str) -> Outgoing:
+    """The session that has made a PaymentIntent; none for one of another origin."""
+    expand = [f"data.{path}" for path in _EXPAND_SESSION]
+    return Outgoing("get", _SESSIONS, {"payment_intent": intent, "limit": 2, "expand": expand})
+
+
+def sessions_since(moment: datetime, after: str | None) -> Outgoing:
+    """A page of the sessions opened since a day before ``moment``, the newest first; ``after``: the last id before."""
+    since = {"gte": int((moment - timedelta(days=1)).timestamp())}
+    params: dict[str, Any] = {"created": since, "limit": _PAGE, "expand": [f"data.{path}" for path in _EXPAND_SESSION]}
+    return Outgoing("get", _SESSIONS, params if after is None else {**params, "starting_after": after})
+
+
+def is_session(reference: str | None) -> TypeGuard[str]:
+    """Whether this is the id of a session."""
+    return reference is not None and reference.startswith(_SESSION_ID)
 
 
 def fence(call: Call, kind: OperationKind, key: str) -> Outgoing:
@@ -184,6 +246,10 @@ def settlement_line(account: str, transaction: Mapping[str, Any]) -> SettlementL
 def intent_path(reference: str) -> str:
     """The path of a PaymentIntent."""
     return f"{_INTENTS}/{quote(reference, safe='')}"
+
+
+def _session_path(reference: str) -> str:
+    return f"{_SESSIONS}/{quote(reference, safe='')}"
 
 
 def items(body: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 from domain.number import order_workflow_id
 from tests.e2e.shop import Shop, until
-from tests.e2e.window import ADYEN, BACK, NICE, SANDBOX, TOSS, Fields, Window
+from tests.e2e.window import ADYEN, BACK, NICE, SANDBOX, STRIPE, TOSS, Fields, Window
 
 TOTAL = 57_700
 GIVES_UP = {"action": "cancel"}
@@ -75,7 +75,7 @@ def declined(shop: Shop, number: str) -> dict[str, Any]:
     return payment
 
 
-@of(SANDBOX, ADYEN, *CONFIRMED)
+@of(SANDBOX, ADYEN, STRIPE, *CONFIRMED)
 def test_who_approves_on_the_pgs_page_is_charged_once(shop: Shop, window: Window) -> None:
     number, page = sent_away(shop, window)
     brought = window.decided(page, window.approve)
@@ -85,7 +85,7 @@ def test_who_approves_on_the_pgs_page_is_charged_once(shop: Shop, window: Window
     charged_once(shop, number)
 
 
-@of(SANDBOX, ADYEN, *CONFIRMED)
+@of(SANDBOX, ADYEN, STRIPE, *CONFIRMED)
 def test_a_return_that_two_tabs_post_at_once_is_one_charge(shop: Shop, window: Window) -> None:
     number, page = sent_away(shop, window)
     body = {"details": window.decided(page, window.approve)}

@@ -54,7 +54,9 @@ async def test_what_happened_after_all_is_undone_by_neutralising_it_once(
     assert (await rig.gateway.perform(undo)).outcome is Outcome.UNKNOWN
     await succeeded(rig, undo)
     await succeeded(rig, rig.about(call, NEUTRALIZE))
-    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome is Outcome.NOT_EXECUTED
+    ended = (await rig.gateway.perform(rig.about(call, LOOKUP))).outcome
+    refused = token == "tok_3ds" and ended is Outcome.DECLINED  # Where nobody can ask the customer, it never happened.
+    assert refused or ended is Outcome.NOT_EXECUTED
     late = await rig.gateway.perform(call)
     assert late.outcome is Outcome.NOT_EXECUTED or not rig.gateway.capabilities().neutralize_bars_late
     money = rig.money(call)

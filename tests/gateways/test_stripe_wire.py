@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.gateway import Answer, Call, Issue, OperationKind, Outcome, Retry
+from domain.gateway import Answer, Call, OperationKind, Outcome, Retry
 from gateways.gateway import MisconfiguredGateway
 from gateways.stripe import reading, wire
 from gateways.stripe.currency import Inexpressible, from_stripe, to_stripe
@@ -200,24 +200,6 @@ def test_every_listed_refusal(
 def test_an_object_that_this_account_does_not_have_is_a_mistake_in_the_settings() -> None:
     with pytest.raises(MisconfiguredGateway, match="resource_missing"):
         reading.read_refusal(a_call(CAPTURE), CAPTURE, refusal(404, code="resource_missing", param="intent"))
-
-
-@pytest.mark.parametrize(
-    ("changes", "issue"),
-    [
-        ({"amount": 10_001}, Issue.AMOUNT_MISMATCH),
-        ({"currency": "jpy"}, Issue.CURRENCY_MISMATCH),
-        ({"metadata": {"attempt": "attempt-2"}}, Issue.REFERENCE_MISMATCH),
-    ],
-)
-def test_an_answer_about_something_else_carries_the_issue(changes: dict[str, Any], issue: Issue) -> None:
-    assert read(AUTHORIZE, an_intent("succeeded", **changes)).issues == (issue,)
-    assert reading.read_refund(a_call(REFUND), reply(a_refund("succeeded", **changes))).issues == (issue,)
-
-
-def test_a_payment_of_another_reference_carries_the_issue() -> None:
-    assert read(CAPTURE, an_intent("succeeded"), reference="pi_2").issues == (Issue.REFERENCE_MISMATCH,)
-    assert read(CAPTURE, an_intent("succeeded", amount_received=9_999)).issues == (Issue.AMOUNT_MISMATCH,)
 
 
 @pytest.mark.parametrize("missing", ["id", "status", "amount", "currency"])

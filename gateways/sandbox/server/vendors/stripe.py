@@ -20,6 +20,7 @@ from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_page as page
 from gateways.sandbox.server.vendors import stripe_paper as paper
 from gateways.sandbox.server.vendors.stripe_book import Book
+from gateways.sandbox.server.vendors.stripe_checkout import RUN_OUT
 from gateways.sandbox.server.vendors.stripe_endpoints import Endpoint, endpoints
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
 from gateways.sandbox.server.vendors.stripe_objects import API_VERSION, new_id
@@ -34,7 +35,9 @@ _METHODS = ["GET", "POST", "DELETE", "PUT", "PATCH"]
 _REPLAYED = "idempotent-replayed"
 _MAX_KEY = 255
 _MAX_LAG_MS = 600_000
-_AMOUNTS = frozenset({"amount", "amount_capturable", "amount_received", "amount_captured", "amount_refunded"})
+_AMOUNTS = frozenset(
+    {"amount", "amount_capturable", "amount_received", "amount_captured", "amount_refunded", "amount_total"}
+)
 
 
 class StripeVoice(Personality):
@@ -58,6 +61,7 @@ class StripeVoice(Personality):
         return [
             *routes,
             Route("/stripe/{account}/authenticate/{id}", self._customer, methods=["GET", "POST"]),
+            Route("/stripe/{account}/c/pay/{id}", self._checkout, methods=["GET", "POST"]),
             Route("/stripe/{account}/_search", self._set_lag, methods=["POST"]),
             Route("/stripe/{account}/{rest:path}", self._no_route, methods=_METHODS),
             _SpokenBySdk("/{rest:path}", self._no_route, methods=_METHODS),
@@ -97,7 +101,10 @@ class StripeVoice(Personality):
 
     @override
     def run_job(self, account: str, name: str, payload: Json, now: float) -> None:
-        self._book.refunds.end(account, payload["refund"], payload["status"], payload["key"])
+        if name == RUN_OUT:
+            self._book.checkouts.run_out(account, payload["session"])
+        else:
+            self._book.refunds.end(account, payload["refund"], payload["status"], payload["key"])
 
     def _keyed(self, endpoint: Endpoint) -> Handler:
         """A POST: executed once for its key. A DELETE has no key."""
@@ -257,6 +264,29 @@ class StripeVoice(Personality):
                 stamp = self.counter.stamp(account, payment.idempotency_key)
                 self.counter.ledger.decide(payment, stamp, approve=approved)
                 return page.back(intent, shelf.return_url(account, intent_id), approved=approved)
+        except Complaint as complaint:
+            return page.tell("Not possible", str(complaint), complaint.status)
+
+    async def _checkout(self, request: Request) -> Response:
+        """Where the customer of a Checkout Session pays, until a card is taken or the session is over."""
+        account, session_id = request.path_params["account"], request.path_params["id"]
+        checkouts = self._book.checkouts
+        try:
+            form = intake.parse((await paper.body(request)).decode("utf-8", "replace"))
+            with self.counter.transaction():
+                session = checkouts.visit(account, session_id)
+                if session["status"] != "open":
+                    return page.tell(f"This checkout is {session['status']}", "You can go back to the shop.")
+                if request.method == "GET":
+                    return page.checkout(session)
+                action = intake.choice(form, "action", ("pay", "decline"), "decline") or "decline"
+                try:
+                    session = checkouts.choose(account, session_id, action)
+                except Complaint as declined:  # It has left its traces: they are kept.
+                    if not declined.kept:
+                        raise
+                    return page.checkout(session, declined.error["message"])
+                return page.leave(session)
         except Complaint as complaint:
             return page.tell("Not possible", str(complaint), complaint.status)
 

@@ -12,6 +12,7 @@ from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_intent as rules
 from gateways.sandbox.server.vendors import stripe_objects as objects
+from gateways.sandbox.server.vendors.stripe_checkout import Checkouts
 from gateways.sandbox.server.vendors.stripe_event import Events
 from gateways.sandbox.server.vendors.stripe_instrument import declined
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
@@ -27,7 +28,7 @@ Json = dict[str, Any]
 
 
 class Book:
-    """All PaymentIntents of all accounts, and the rooms beside: refunds, customers, charges, events."""
+    """All PaymentIntents of all accounts, and the rooms beside: sessions, refunds, customers, charges, events."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
@@ -37,6 +38,7 @@ class Book:
         self.people = People(counter, self.shelf, self.events)
         self.refunds = Refunds(counter, self.shelf, self.events)
         self.till = Till(counter, self.shelf, self.events)
+        self.checkouts = Checkouts(counter, self.shelf, self.events, self)
 
     def create(self, account: str, params: Json, key: str) -> Json:
         """``POST /v1/payment_intents``, with ``confirm`` its confirmation too."""
@@ -91,6 +93,11 @@ class Book:
 
     def confirm(self, account: str, intent_id: str, params: Json, key: str) -> Json:
         """``POST /v1/payment_intents/{id}/confirm``."""
+        self.checkouts.check_free(account, intent_id, "confirm")
+        return self.pay(account, intent_id, params, key)
+
+    def pay(self, account: str, intent_id: str, params: Json, key: str) -> Json:
+        """Confirm, by whoever may. Raises `Complaint`."""
         intent = self.shelf.take(account, intent_id, "payment_intent")
         rules.check_confirmable(intent)
         intent.update(rules.chosen(params, intent))
@@ -118,12 +125,17 @@ class Book:
         self.shelf.index(account, intent)
         self.events.tell(account, "charge.captured", charge, "capture", before)
         self.events.tell(account, "payment_intent.succeeded", intent, "capture")
+        self.checkouts.follow(account, intent)
         return intent
 
     def cancel(self, account: str, intent_id: str, params: Json, key: str) -> Json:
         """``POST /v1/payment_intents/{id}/cancel``."""
         reason = intake.choice(params, "cancellation_reason", rules.CANCELLATIONS)
-        word = "neutralize" if reason == "abandoned" else "void"
+        self.checkouts.check_free(account, intent_id, "cancel")
+        return self.call_off(account, intent_id, reason, key, "neutralize" if reason == "abandoned" else "void")
+
+    def call_off(self, account: str, intent_id: str, reason: str | None, key: str, word: str) -> Json:
+        """Cancel, by whoever may; ``word``: what it is for the sandbox's faults. Raises `Complaint`."""
         intent = self.shelf.take(account, intent_id, "payment_intent")
         rules.check_cancellable(intent)
         held = intent["status"] == "requires_capture"
@@ -174,6 +186,7 @@ class Book:
         self.shelf.put(account, charge, intent)
         for word, about in zip(words, (charge, intent), strict=True):
             self.events.tell(account, word, about, "authorize")
+        self.checkouts.follow(account, intent)
 
     def _pay(self, account: str, intent: Json, params: Json, key: str) -> Json:
         """Confirm: the ledger decides, `decided` writes it down. Raises `Complaint` 402 for a decline."""
@@ -196,6 +209,7 @@ class Book:
             method="card",
             token=instrument.token,
             capture_now=intent["capture_method"] != "manual",
+            reference_reusable=self.checkouts.is_of_session(account, intent["id"]),
         )
         payment = self._ledger.authorize(ordered, self._counter.stamp(account, key))
         if payment.status is Status.REQUIRES_ACTION and alone:
@@ -212,12 +226,25 @@ class Book:
             self.people.attach(account, method["id"], {"customer": intent["customer"]})
 
     def _reference(self, account: str, intent: Json) -> str:
-        """What the ledger calls the payment: the merchant's own reference, as long as nobody else has it."""
+        """What the ledger calls the payment: the merchant's own reference, as long as nobody else has it.
+
+        The cards that were tried on the page of one session are payments under one reference.
+        """
         named = [intent["metadata"][name] for name in _REFERENCES if name in intent["metadata"]]
+        if (
+            named
+            and self._payer(account, named[0]) == intent["id"]
+            and self.checkouts.is_of_session(account, intent["id"])
+        ):
+            return str(named[0])
         for reference in (*named, intent["id"]):
             if self._ledger.find_by_merchant_ref(account, reference) is None:
                 return str(reference)
         return objects.new_id(intent["id"])
+
+    def _payer(self, account: str, merchant_ref: str) -> str | None:
+        known = self._ledger.find_by_merchant_ref(account, merchant_ref)
+        return None if known is None else self.shelf.intent_of_payment(account, merchant_ref)[0]
 
     def _ask_customer(self, account: str, intent: Json, *, alone: bool) -> None:
         """Wait for the customer to authenticate; nobody is told of it if the payment is refused for that at once."""

@@ -24,7 +24,7 @@ class Endpoint:
 
 def endpoints(book: Book) -> list[Endpoint]:
     """All of them. The more special path stands before the more general one."""
-    return [*_payment_intents(book), *_refunds(book), *_charges(book), *_people(book), *_money(book)]
+    return [*_payment_intents(book), *_sessions(book), *_refunds(book), *_charges(book), *_people(book), *_money(book)]
 
 
 def _payment_intents(book: Book) -> list[Endpoint]:
@@ -38,6 +38,16 @@ def _payment_intents(book: Book) -> list[Endpoint]:
         _post(f"{at}/{{id}}/confirm", "confirm", book.confirm, "authorize"),
         _post(f"{at}/{{id}}/capture", "capture", book.capture, "capture"),
         _post(f"{at}/{{id}}/cancel", "cancel", book.cancel, "void"),
+    ]
+
+
+def _sessions(book: Book) -> list[Endpoint]:
+    at, checkouts = "/checkout/sessions", book.checkouts
+    return [
+        _post(at, "create_session", lambda a, _, p, __: checkouts.create(a, p), "authorize"),
+        _get(at, "list_sessions", lambda a, _, p, __: checkouts.page(a, p)),
+        _get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: checkouts.show(a, i)),
+        _post(f"{at}/{{id}}/expire", "only_expand", lambda a, i, _, k: checkouts.expire(a, i, k), "neutralize"),
     ]
 
 

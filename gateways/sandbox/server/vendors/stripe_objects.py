@@ -12,6 +12,7 @@ _ID_SHAPES = {
     **dict.fromkeys(("pi", "ch", "re", "txn", "evt"), ("3", 24)),
     "pm": ("1", 24),
     "cus": ("", 14),
+    "cs_test": ("a1", 58),
     "req": ("", 14),
 }
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -1,4 +1,4 @@
-"""The page on which a customer authenticates a card of the Stripe personality, and the way back to the shop."""
+"""The pages on which a customer of the Stripe personality pays or authenticates a card, and the way back."""
 
 from html import escape
 from typing import Any
@@ -15,6 +15,24 @@ def ask(intent: dict[str, Any]) -> Response:
         '<button name="action" value="decline">Fail authentication</button></form>'
     )
     return _page("3D Secure", words, buttons)
+
+
+def checkout(session: dict[str, Any], refusal: str | None = None) -> Response:
+    """The page of a Checkout Session; ``refusal``: why the card before was not taken."""
+    price = f"{session['amount_total']} {session['currency'].upper()} (smallest unit)"
+    words = price if refusal is None else f"{refusal} Try another card: {price}"
+    buttons = (
+        '<form method="post"><button name="action" value="pay">Pay</button> '
+        '<button name="action" value="decline">Pay with a card that is declined</button></form>'
+    )
+    away = session["cancel_url"]
+    link = "" if away is None else f'<p><a href="{escape(away)}">Back to the shop</a></p>'
+    return _page("Checkout", words, buttons + link)
+
+
+def leave(session: dict[str, Any]) -> Response:
+    """To the shop, which finds the session's id in its address if it asked for that."""
+    return RedirectResponse(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]), 303)
 
 
 def tell(title: str, words: str, status: int = 200) -> Response:

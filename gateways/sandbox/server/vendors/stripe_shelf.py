@@ -26,6 +26,7 @@ _KIND_OF = {
     "cus": "customer",
 }
 _SPELT = {"payment_method": "PaymentMethod"}
+_PATH_PARAMS = {"payment_intent": "intent", "checkout.session": "session"}
 _MOST_LEVELS = 4
 _NOTHING: frozenset[str] = frozenset()
 _DEFAULT_LAG_SECONDS = 0.05
@@ -247,4 +248,4 @@ def _created_within(params: Json) -> Filter:
 
 
 def _path_param(kind: str) -> str:
-    return {"payment_intent": "intent", "payment_method": "payment_method", "payout": "payout"}.get(kind, "id")
+    return {**dict.fromkeys(("payment_method", "payout"), kind), **_PATH_PARAMS}.get(kind, "id")

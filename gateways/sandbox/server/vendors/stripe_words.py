@@ -22,6 +22,17 @@ _CUSTOMER = (
     "address balance business_name cash_balance description email expand individual_name invoice_prefix "
     "invoice_settings metadata name next_invoice_sequence phone preferred_locales shipping source tax tax_exempt"
 )
+_CREATE_SESSION = (
+    "adaptive_pricing after_expiration allow_promotion_codes allowed_payment_method_types automatic_tax "
+    "billing_address_collection branding_settings cancel_url client_reference_id consent_collection currency "
+    "custom_fields custom_text customer customer_account customer_creation customer_email customer_update discounts "
+    "excluded_payment_method_types expand expires_at integration_identifier invoice_creation line_items locale "
+    "managed_payments metadata mode name_collection optional_items origin_context payment_intent_data "
+    "payment_method_collection payment_method_configuration payment_method_data payment_method_options permissions "
+    "phone_number_collection redirect_on_completion return_url saved_payment_method_options setup_intent_data "
+    "shipping_address_collection shipping_options submit_type subscription_data success_url tax_id_collection ui_mode "
+    "wallet_options"
+)
 KNOWN: dict[str, frozenset[str]] = {
     name: frozenset(fields.split())
     for name, fields in {
@@ -60,13 +71,35 @@ KNOWN: dict[str, frozenset[str]] = {
         "list_events": f"created delivery_success type types {_PAGED}",
         "list_payouts": f"arrival_date created destination status {_PAGED}",
         "list_disputes": f"charge created payment_intent {_PAGED}",
+        "create_session": _CREATE_SESSION,
+        "list_sessions": (
+            "created customer customer_account customer_details payment_intent payment_link status subscription "
+            f"{_PAGED}"
+        ),
         "search": "expand limit page query",
     }.items()
 }
 """The documented parameters of each endpoint; another one is refused."""
 
 NESTED: dict[str, frozenset[str]] = {
+    "adaptive_pricing": frozenset({"enabled"}),
     "automatic_payment_methods": frozenset({"allow_redirects", "enabled"}),
+    "payment_intent_data": frozenset(
+        {
+            "application_fee_amount",
+            "capture_method",
+            "description",
+            "metadata",
+            "on_behalf_of",
+            "receipt_email",
+            "setup_future_usage",
+            "shipping",
+            "statement_descriptor",
+            "statement_descriptor_suffix",
+            "transfer_data",
+            "transfer_group",
+        }
+    ),
     "shipping": frozenset({"address", "carrier", "name", "phone", "tracking_number"}),
     "billing_details": frozenset({"address", "email", "name", "phone", "tax_id"}),
     "address": frozenset({"city", "country", "line1", "line2", "postal_code", "state"}),
@@ -88,6 +121,7 @@ EXPANDABLE: dict[str, frozenset[str]] = {
         "balance_transaction": "source",
         "payment_method": "customer",
         "customer": "default_source test_clock",
+        "checkout.session": "customer invoice payment_intent payment_link setup_intent subscription",
         "": "default_payment_method payment_method",
     }.items()
 }
