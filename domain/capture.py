@@ -13,11 +13,11 @@ from domain.errors import AmountExceeded, Flaw, Invalid, NothingToDo, Rejected
 from domain.gateway import OperationKind, Outcome
 from domain.moment import Moment, Why
 from domain.order import Order
-from domain.owing import to_capture
-from domain.payment import Payment
+from domain.owing import holder, spent, to_capture
+from domain.payment import CHARGED_METHODS, Payment
 from domain.spread import Held, at_least, in_turn, nearest, spread
 from domain.states import RequestStatus
-from domain.taking import capturable, holder, open_operation, spent
+from domain.taking import capturable, open_operation
 
 BEFORE_LAPSE = timedelta(hours=24)
 """How long before a hold's end it is captured: time enough for a PG that is down for a while."""
@@ -149,8 +149,11 @@ def _holds(order: Order, moment: Moment, payment: Payment | None = None) -> _Hol
 
 
 def _held(order: Order, payment: Payment, captures_once: Callable[[str], bool]) -> Held:
-    """What may be captured of a payment: nothing where its account has captured once, or may be doing so."""
-    over = spent(order, payment, captures_once)
+    """What may be captured of a payment: nothing where its account has captured once, or may be doing so.
+
+    Nor of what is charged at once: where that is taken back, nothing is held.
+    """
+    over = spent(order, payment, captures_once) or payment.method in CHARGED_METHODS
     once = captures_once(holder(order, payment) or "")
     return Held(0 if over else capturable(order, payment), once)
 

@@ -3,12 +3,13 @@
 The header's sums are those of the last cascade; a rule that is at work must not rely on them. Minor units.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from domain.gateway import OperationKind
+from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, LOST_LEGS, UNRESOLVED, Payment, PaymentRequest, Refund
-from domain.states import RefundStatus
+from domain.states import RefundStatus, RequestStatus
 
 
 def owed(order: Order) -> int:
@@ -62,9 +63,30 @@ def capturing(order: Order) -> int:
     return sum(o.amount for o in order.operations if o.kind is OperationKind.CAPTURE and o.outcome in UNRESOLVED)
 
 
+def holder(order: Order, payment: Payment) -> str | None:
+    """The account that has taken or holds its money; None: nobody has."""
+    taken = (a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
+    return next((a.account for a in taken), None)
+
+
+def spent(order: Order, payment: Payment, captures_once: Callable[[str], bool]) -> bool:
+    """Its account captures once and has captured, or may be doing so: what that leaves of the hold is let go."""
+    mine = (o for o in order.operations if o.payment_id == payment.id and o.kind is OperationKind.CAPTURE)
+    stands = (
+        o.outcome in UNRESOLVED or (o.outcome is Outcome.SUCCEEDED and o.reversed_amount < o.amount) for o in mine
+    )
+    account = holder(order, payment)
+    return account is not None and captures_once(account) and any(stands)
+
+
 def to_capture(order: Order) -> int:
-    """What is still to be captured; never more than is owed, however much is authorized."""
-    return max(0, -surplus(order) - capturing(order))
+    """What is still to be captured; never more than is owed, however much is authorized.
+
+    What is there of a request that has ended unpaid goes back, and pays for nothing.
+    """
+    ended = {r.id for r in order.requests if r.status in {RequestStatus.EXPIRED, RequestStatus.CANCELED}}
+    there = sum(p.refundable for p in settled_payments(order) if p.request_id not in ended)
+    return max(0, owed(order) - awaited(order) - there - capturing(order))
 
 
 def absorb_goodwill(order: Order) -> Order:

@@ -10,16 +10,13 @@ from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, Tota
 from domain.gateway import OperationKind, Outcome
 from domain.moment import Moment
 from domain.order import Order
-from domain.payment import LIVE_REQUESTS, PaymentRequest
+from domain.payment import LIVE_REQUESTS, PaymentRequest, shops_own
 from domain.schedule import next_amount
 from domain.states import RequestStatus
 from domain.taking import is_broken, over
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 """PGs name what they send back as they like (``paymentKey``); adapters know it by our names (``payment_key``)."""
-_AT_CHECKOUT = frozenset({"bank"})
-_OF_A_REFUND = "refund_"
-"""Details that are the shop's to give: a return passes through the hands of whoever holds the link."""
 
 
 def pay(
@@ -81,7 +78,7 @@ def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment:
     payment that waits for nobody is left as it is: a page that is reloaded brings the same again.
     """
     named = {_CAMEL.sub("_", name).lower(): value for name, value in brought.items()}
-    brought = {name: value for name, value in named.items() if not _is_shops(name)}
+    brought = {name: value for name, value in named.items() if name not in shops_own(named)}
     payment = next((p for p in order.payments if p.id == payment_id), None)
     if payment is None:
         raise Invalid("no such payment", flaws=[Flaw("/payment_id", "not_found", f"order {order.number} has no such")])
@@ -93,13 +90,9 @@ def complete(order: Order, payment_id: UUID, brought: Mapping[str, str], moment:
     before = payment.details or {}
     if not waiting or (before.items() >= brought.items() and waiting[0].completed_at):
         return order
-    given = {name: value for name, value in before.items() if _is_shops(name)} if brought else before
+    given = shops_own(before) if brought else before
     kept = replace(payment, details={**given, **brought} or None)
     return order.put(kept, *(replace(o, completed_at=moment.now) for o in waiting))
-
-
-def _is_shops(name: str) -> bool:
-    return name in _AT_CHECKOUT or name.startswith(_OF_A_REFUND)
 
 
 def _open_request(order: Order, request_id: UUID | None) -> PaymentRequest:

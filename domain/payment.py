@@ -4,6 +4,7 @@ A payment's amounts are a fold over its operations: `0 <= refunded + refund_pend
 All amounts are minor units of the order's currency.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -124,8 +125,8 @@ class Payment:
 
     @property
     def held(self) -> int:
-        """What of it is there, taken or only authorized. A deposit is never only authorized: it is there or not."""
-        return self.captured if self.method in DEPOSIT_METHODS else self.authorized - self.voided
+        """What of it is there, taken or only authorized. What is charged at once is never only authorized."""
+        return self.captured if self.method in CHARGED_METHODS else self.authorized - self.voided
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +265,12 @@ def merchant_ref(attempt_id: UUID) -> str:
 def operation_key(operation_id: UUID, kind: OperationKind) -> str:
     """An idempotency key that every PG accepts (16-64 of ``[A-Za-z0-9_-]``): the same on every try of an operation."""
     return f"{operation_id.hex}-{kind.value}"
+
+
+_AT_CHECKOUT = frozenset({"bank"})
+_OF_A_REFUND = "refund_"
+
+
+def shops_own(details: Mapping[str, str]) -> dict[str, str]:
+    """Of what was given beside the token, what is the shop's to give: a return passes through anybody's hands."""
+    return {name: value for name, value in details.items() if name in _AT_CHECKOUT or name.startswith(_OF_A_REFUND)}

@@ -19,6 +19,7 @@ from domain.payment import (
     Leg,
     Operation,
     Payment,
+    shops_own,
     tender,
 )
 from domain.resolution import ALTERED, Ask, is_altered, overdue
@@ -27,7 +28,9 @@ from domain.states import TABLES, LegStatus, TenderStatus, move
 from domain.taking import open_attempt
 
 LONGEST_DEPOSIT = timedelta(days=5)
-"""Cards that are held beside a deposit let go after about seven days."""
+"""Cards that are held beside a deposit let go after about seven days, if their PGs do not say when."""
+BEFORE_A_HOLD_ENDS = timedelta(hours=1)
+"""So long before a card that is held beside it lets go, a deposit is not waited for any more."""
 WAITING = {
     Outcome.PENDING: TenderStatus.PROCESSING,
     Outcome.ACTION_REQUIRED: TenderStatus.ACTION_REQUIRED,
@@ -167,7 +170,9 @@ def _wait_for_deposit(order: Order, payment: Payment, moment: Moment) -> Order:
     if payment.action_kind != "deposit" or payment.action_due_at is None:
         return order
     request = order.request(payment.request_id)
-    until = min(payment.action_due_at, moment.now + LONGEST_DEPOSIT)
+    beside = {p.id for p in order.tenders(request) if p.capturable}
+    ends = [a.authorized_until for a in order.attempts if a.payment_id in beside and a.authorized_until]
+    until = min(payment.action_due_at, moment.now + LONGEST_DEPOSIT, *(end - BEFORE_A_HOLD_ENDS for end in ends))
     if request.due_at is None or request.due_at < until:
         order = order.put(replace(request, due_at=until))
     expires = order.expires_at
@@ -231,7 +236,10 @@ def _released(
     forbids = payment.internal or (decline is not None and decline.retry is not Retry.OTHER_PG)
     if forbids:
         return order.put(tender(payment, TenderStatus.DECLINED))
-    return open_attempt(order.put(payment), payment, moment, hold=not operation.capture_now)
+    payment = replace(
+        payment, details=shops_own(payment.details or {}) or None
+    )  # What was brought is for the PG that it came from.
+    return open_attempt(order.put(payment), payment, moment)
 
 
 def _captured(order: Order, operation: Operation) -> Order:

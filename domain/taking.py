@@ -5,7 +5,7 @@ answer in. Own value is held first, PG accounts follow one after the other, hold
 an atomic payment is declined, the others are given back (M5).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
@@ -15,8 +15,9 @@ from domain.errors import NoGatewayEligible
 from domain.gateway import OperationKind, Outcome, Retry
 from domain.moment import Moment, Routed, Why
 from domain.order import Change, Order
-from domain.owing import capturing, to_capture
+from domain.owing import capturing, spent, to_capture
 from domain.payment import (
+    CHARGED_METHODS,
     DEAD_TENDERS,
     HELD_TENDERS,
     LIVE_REQUESTS,
@@ -85,7 +86,7 @@ def _take_next(order: Order, batch: list[UUID], moment: Moment) -> Order:
     """Hold all own value at once; once that has its answers, one PG account after the other (M2)."""
     for payment in [order.payment(each) for each in batch]:
         if payment.internal and payment.status is TenderStatus.CREATED:
-            order = open_attempt(order, payment, moment, hold=True)
+            order = open_attempt(order, payment, moment)
     while True:
         legs = [order.payment(each) for each in batch]
         tried = {a.payment_id for a in order.attempts}
@@ -98,35 +99,46 @@ def _take_next(order: Order, batch: list[UUID], moment: Moment) -> Order:
 
 def _open_next(order: Order, untried: Sequence[Payment], moment: Moment) -> Order:
     """What can be held comes first, then what is charged at once; the last leg need not wait for any other."""
-    hold = order.capture != "automatic" or len(untried) > 1
-    for payment in untried if hold else ():
-        if payment.can_be_held:
+    for payment in untried:
+        if payment.can_be_held and _waits(order, payment):
             with suppress(NoGatewayEligible):
                 return _open(order, payment, _route(payment, [], moment, hold=True), moment, capture_now=False)
-    return open_attempt(order, untried[0], moment, hold=hold)
+    return open_attempt(order, untried[0], moment)
 
 
-def open_attempt(order: Order, payment: Payment, moment: Moment, *, hold: bool) -> Order:
+def _waits(order: Order, payment: Payment) -> bool:
+    """Whether it is taken later than it is asked for: by the order's way of capturing, or because others come after."""
+    batch = [p for p in order.payments if (p.request_id, p.command_id) == (payment.request_id, payment.command_id)]
+    others = any(p.status is TenderStatus.CREATED and p.id != payment.id for p in batch)
+    return payment.internal or order.capture != "automatic" or others
+
+
+def open_attempt(order: Order, payment: Payment, moment: Moment) -> Order:
     """A new attempt at an account that was not tried; if all were, at one that could not be reached (R2, R14).
 
-    ``hold``: at one that can hold, if there is any; none is no obstacle where the order is captured automatically.
+    What has to wait goes to one that can hold; none is no obstacle where the order is captured automatically.
     """
     tried = [a for a in order.attempts if a.payment_id == payment.id]
     if any(a.outcome not in RELEASED_OUTCOMES for a in tried):
         return order
     if any(a.outcome is Outcome.DECLINED and not moment.cascades(a.account) for a in tried):
         return order.put(tender(payment, TenderStatus.DECLINED))
-    hold = hold and (payment.internal or payment.can_be_held)
     try:
-        routed = _route(payment, tried, moment, hold=hold)
+        routed, held = _best_route(order, payment, tried, moment)
     except NoGatewayEligible as no:
-        if hold and order.capture == "automatic":
-            return open_attempt(order, payment, moment, hold=False)
-        if tried:
-            return order.put(tender(payment, TenderStatus.DECLINED))
-        return order.put(_unroutable(payment, no))
-    hold = hold or (routed.hold_first and payment.can_be_held)
-    return _open(order, payment, routed, moment, capture_now=not hold)
+        return order.put(tender(payment, TenderStatus.DECLINED) if tried else _unroutable(payment, no))
+    return _open(order, payment, routed, moment, capture_now=not held)
+
+
+def _best_route(order: Order, payment: Payment, tried: Sequence[Attempt], moment: Moment) -> tuple[Routed, bool]:
+    """The account, and whether it holds first. Raises `NoGatewayEligible`."""
+    hold = _waits(order, payment) and (payment.internal or payment.can_be_held)
+    if hold and order.capture == "automatic":
+        with suppress(NoGatewayEligible):
+            return _route(payment, tried, moment, hold=True), True
+        hold = False
+    routed = _route(payment, tried, moment, hold=hold)
+    return routed, hold or (routed.hold_first and payment.can_be_held)
 
 
 def _open(order: Order, payment: Payment, routed: Routed, moment: Moment, *, capture_now: bool) -> Order:
@@ -216,22 +228,6 @@ def capturable(order: Order, payment: Payment) -> int:
     return payment.capturable - busy
 
 
-def holder(order: Order, payment: Payment) -> str | None:
-    """The account that has taken or holds its money; None: nobody has."""
-    taken = (a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
-    return next((a.account for a in taken), None)
-
-
-def spent(order: Order, payment: Payment, captures_once: Callable[[str], bool]) -> bool:
-    """Its account captures once and has captured, or may be doing so: what that leaves of the hold is let go."""
-    mine = (o for o in order.operations if o.payment_id == payment.id and o.kind is OperationKind.CAPTURE)
-    stands = (
-        o.outcome in UNRESOLVED or (o.outcome is Outcome.SUCCEEDED and o.reversed_amount < o.amount) for o in mine
-    )
-    account = holder(order, payment)
-    return account is not None and captures_once(account) and any(stands)
-
-
 def _pay_request(order: Order, request: PaymentRequest, moment: Moment) -> Order:
     held = [p for p in order.tenders(request) if p.status in HELD_TENDERS and not is_broken(order, p)]
     paid = sum(p.held - p.refunded - p.refund_pending for p in held)
@@ -314,7 +310,7 @@ def give_back_payment(order: Order, payment: Payment, moment: Moment) -> Order:
 
 
 def _release(order: Order, payment: Payment, moment: Moment) -> Order:
-    amount = capturable(order, payment)
+    amount = 0 if payment.method in CHARGED_METHODS else capturable(order, payment)  # Taken back: nothing is held.
     if not amount or _refused(order, payment, OperationKind.VOID):
         return order
     return open_operation(order, payment, OperationKind.VOID, amount, moment)

@@ -34,7 +34,8 @@ ASKED = {OperationKind.LOOKUP: Ask.LOOKUP, OperationKind.NEUTRALIZE: Ask.NEUTRAL
 @dataclass
 class _Task:
     task: "asyncio.Task[None]"
-    waiting: bool
+    waits_to: OperationKind | None
+    """What it is to do when its time has come; None: it is doing it."""
     urgent: DueCall | None = None
     """What is due now, in place of what it waits to ask."""
 
@@ -57,19 +58,24 @@ class Calls:
         return not self._tasks
 
     def start(self, due: DueCall) -> None:
-        """Begin a call, unless one about the same operation is on its way; one that only waits gives way to one now."""
+        """Begin a call, unless one about the same operation is on its way.
+
+        One that only waits gives way to one that is due now, and to one that does something else: the order has ended.
+        """
         operation_id = due.call.operation_id
         running = self._tasks.get(operation_id)
         if running is not None:
-            if running.waiting and not due.delay_seconds:
+            if running.waits_to and (not due.delay_seconds or due.call.kind is not running.waits_to):
                 running.urgent = due
         elif not self._suspended:
-            self._tasks[operation_id] = _Task(asyncio.create_task(self._run(due)), waiting=due.delay_seconds > 0)
+            self._tasks[operation_id] = _Task(
+                asyncio.create_task(self._run(due)), waits_to=due.call.kind if due.delay_seconds else None
+            )
 
     def keep(self, due: Collection[UUID]) -> None:
         """Drop what waits to be asked about operations that have their end by now; what is sent is let be."""
         for operation_id, running in self._tasks.items():
-            if running.waiting and operation_id not in due:
+            if running.waits_to and operation_id not in due:
                 running.task.cancel()
 
     def hint(self) -> None:
@@ -83,7 +89,7 @@ class Calls:
         """
         self._suspended = True
         for running in self._tasks.values():
-            if running.waiting:
+            if running.waits_to:
                 running.task.cancel()
         await workflow.wait_condition(lambda: self.idle)
 
@@ -112,7 +118,7 @@ class Calls:
                 timeout=due.delay_seconds,
                 timeout_summary=summary,
             )
-        running.waiting = False
+        running.waits_to = None
         return running.urgent or due
 
     async def _look(self) -> Progress:

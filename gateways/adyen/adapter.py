@@ -187,7 +187,9 @@ class AdyenGateway(Gateway):
         by_link = _is_about_link(call)
         known = resolve(call, paid_by_link(events) if by_link else events)
         if by_link and known.outcome is Outcome.UNKNOWN:
-            return await self._links.close(call)
+            closed = await self._links.close(call)
+            paid = resolve(call, paid_by_link(await self._events.of(call.merchant_ref))).outcome is Outcome.SUCCEEDED
+            return replace(closed, outcome=Outcome.UNKNOWN) if paid else closed  # Paid while it was being closed.
         if known.outcome in {Outcome.NOT_EXECUTED, Outcome.DECLINED}:
             return Answer(Outcome.SUCCEEDED, reference=known.reference, evidence=known.evidence)
         outgoing = wire.technical_cancel(call, self._merchant, failed_cancels(events))

@@ -29,12 +29,13 @@ from domain.fulfillment import deliver, ship
 from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.moment import Moment, Routed
 from domain.order import Order
+from domain.owing import spent
 from domain.payment import LOST_LEGS, RELEASED_OUTCOMES, Operation, Payment
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask
 from domain.section import Item, Section, stock_moves
-from domain.taking import capturable, settle, spent
+from domain.taking import capturable, settle
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SEOUL = Destination("Kim Minji", "12 Teheran-ro", "Seoul", "06236", "KR")

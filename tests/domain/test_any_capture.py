@@ -15,10 +15,9 @@ from domain.fulfillment import Pieces, ship
 from domain.gateway import Answer, OperationKind
 from domain.moment import Moment
 from domain.order import Order
-from domain.owing import owed, to_capture
+from domain.owing import holder, owed, to_capture
 from domain.payment import Operation
 from domain.states import BalanceState
-from domain.taking import holder
 from tests.domain.desk import OK, Desk, a_checkout, declined
 
 LEGS = st.lists(st.tuples(st.sampled_from(["points", "card", "card"]), st.integers(1, 9)), min_size=1, max_size=4)

@@ -16,12 +16,12 @@ from domain.errors import AmountExceeded, NothingToDo
 from domain.fulfillment import ship
 from domain.gateway import Answer, OperationKind
 from domain.order import Order
+from domain.owing import spent
 from domain.paying import pay
 from domain.payment import Payment
 from domain.reorder import AskedReorder, Wanted, reorder
 from domain.reversal import doubt
 from domain.states import BalanceState, TenderStatus
-from domain.taking import spent
 from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import CATALOG, OK, PENDING, START, UNKNOWN, Desk, a_checkout, declined
 

@@ -1,14 +1,23 @@
 """Mixed payments (M2-M5): what can be held first, then what is charged at once, a deposit last; all or nothing."""
 
+from datetime import timedelta
+
 import pytest
 
+from domain.capture import capture
 from domain.checkout import AskedPayment
-from domain.gateway import Action, Answer, OperationKind, Outcome, Retry
-from domain.paying import pay
-from domain.resolution import Ask
-from domain.states import OrderStatus, PaidStatus, RequestStatus, TenderStatus
+from domain.fingerprint import fingerprint
+from domain.gateway import Action, Amounts, Answer, OperationKind, Outcome, Retry
+from domain.payback import BankAccount, name_account
+from domain.paying import complete, pay
+from domain.recording import BEFORE_A_HOLD_ENDS, record
+from domain.reorder import AskedReorder, Wanted, reorder
+from domain.resolution import Ask, call_for, due_call
+from domain.reversal import doubt
+from domain.states import BalanceState, OrderStatus, PaidStatus, RequestStatus, TenderStatus
 from domain.taking import over
-from tests.domain.desk import OK, START, Desk, a_checkout, declined
+from gateways.toss.adapter import CAPABILITIES as TOSS
+from tests.domain.desk import CATALOG, OK, START, Desk, a_checkout, declined
 
 AUTHORIZE, CAPTURE, VOID, REFUND = (
     OperationKind.AUTHORIZE,
@@ -137,3 +146,90 @@ def test_where_a_lost_charge_could_not_be_undone_money_is_held_first() -> None:
     assert asked(desk) == [("authorize", 62700, False), ("capture", 62700, False)]
     transfer = Desk(a_checkout(AskedPayment("transfer", 62700)), unsafe=("a",))
     assert asked(transfer) == [("authorize", 62700, True)]
+
+
+def test_a_retry_is_held_only_if_it_must_wait_not_because_the_account_before_held_first() -> None:
+    desk = Desk(a_checkout(), chargers=("b",), unsafe=("a",))
+    desk.answer(desk.due()[0], declined(Retry.OTHER_PG))
+    assert asked(desk) == [("authorize", 62700, False), ("authorize", 62700, True)]
+
+
+def test_a_transfer_that_is_taken_back_before_the_deposit_has_come_is_not_there() -> None:
+    desk = Desk(a_checkout(AskedPayment("transfer", 30000), DEPOSIT))
+    transfer = desk.due()[0]
+    desk.answer(transfer, OK)
+    deposit = desk.due()[0]
+    desk.answer(deposit, WINDOW)
+    desk.decide(lambda m: doubt(desk.order, transfer.id, m))
+    gone = Answer(Outcome.SUCCEEDED, reference="pg-1", amounts=Amounts(30000, 0, 0, 0))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], gone)
+    desk.answer(deposit, OK)
+    assert (desk.order.status, desk.order.requests[0].paid) == (OrderStatus.PENDING_PAYMENT, 32700)
+
+
+def test_a_deposit_is_waited_for_no_longer_than_the_card_beside_it_is_held() -> None:
+    desk = Desk(a_checkout(CARD, DEPOSIT))
+    ends = START + timedelta(days=2)
+    desk.answer(desk.due()[0], Answer(Outcome.SUCCEEDED, reference="card-1", authorized_until=ends))
+    late = Action("deposit", due_at=START + timedelta(days=7))
+    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, reference="va-1", action=late))
+    assert desk.order.requests[0].due_at == ends - BEFORE_A_HOLD_ENDS
+
+
+def test_a_late_deposit_for_an_exchange_that_is_over_pays_for_nothing_else() -> None:
+    desk = Desk(a_checkout(capture="manual"))
+    desk.succeed()
+    for number in (1, 2):
+        desk.ships(number)
+        desk.delivers(number)
+    asked_for = AskedReorder("exchange", (Wanted(desk.item("MUG").id, 1, "TEE"),), return_first=False)
+    desk.decide(lambda m: reorder(desk.order, asked_for, CATALOG, m, command_id=desk.new_id()))
+    pays(desk, AskedPayment("virtual_account", 5000))
+    deposit = desk.due()[0]
+    desk.answer(deposit, WINDOW)
+    desk.decide(lambda m: over(desk.order, desk.order.requests[1], RequestStatus.EXPIRED, m))
+    desk.answer(deposit, OK)
+    desk.decide(lambda m: capture(desk.order, None, m))
+    desk.succeed()
+    account = BankAccount("20", "1002123456789", "Kim Minji")
+    desk.decide(lambda m: name_account(desk.order, desk.order.payments[1].id, account, m))
+    desk.succeed()
+    assert (desk.order.captured - desk.order.refunded, desk.order.balance) == (62700, BalanceState.SETTLED)
+    assert not desk.order.requires_review
+
+
+def test_what_was_brought_from_one_pgs_page_is_not_sent_to_another_pg() -> None:
+    desk = Desk(a_checkout(AskedPayment("card", 62700, return_url="https://shop.test/back")))
+    [first] = desk.due()
+    desk.answer(first, Answer(Outcome.ACTION_REQUIRED, reference="r-1", action=Action("redirect", "https://a")))
+    desk.decide(lambda m: complete(desk.order, desk.payment(0).id, {"redirectResult": "of a"}, m))
+    desk.answer(first, declined(Retry.OTHER_PG))
+    assert [call_for(desk.order, o).details for o in desk.due()] == [{}]
+
+
+def test_who_comes_back_a_second_time_while_the_pg_is_told_of_the_first_is_told_of_too() -> None:
+    desk = Desk(a_checkout(AskedPayment("card", 62700, return_url="https://shop.test/back")))
+    window = Answer(Outcome.ACTION_REQUIRED, reference="r-1", action=Action("redirect", "https://a"))
+    [first] = desk.due()
+    desk.answer(first, window)
+    desk.now += timedelta(minutes=1)
+    desk.decide(lambda m: complete(desk.order, desk.payment(0).id, {"code": "USER_CANCEL"}, m))
+    sent = fingerprint(call_for(desk.order, desk.order.operation(first.id)))
+    desk.now += timedelta(seconds=1)
+    desk.decide(lambda m: complete(desk.order, desk.payment(0).id, {"payment_key": "pk"}, m))
+    desk.now += timedelta(seconds=1)
+    told = desk.order.operation(first.id)
+    desk.decide(lambda m: record(desk.order, Ask.SEND, told, window, m, sent=sent))
+    again = due_call(desk.order, desk.order.operation(first.id), TOSS, desk.now)
+    assert (again.call.kind, again.delay_seconds, again.call.details) == (AUTHORIZE, 0, {"payment_key": "pk"})
+
+
+def test_a_deposit_that_is_taken_back_is_not_captured_by_hand() -> None:
+    desk = Desk(a_checkout(DEPOSIT, AskedPayment("card", 30000, "tok"), capture="manual", mode="accumulate"))
+    desk.succeed()
+    deposit = next(o for o in desk.order.operations if o.capture_now)
+    desk.decide(lambda m: doubt(desk.order, deposit.id, m))
+    gone = Answer(Outcome.SUCCEEDED, reference="pg-1", amounts=Amounts(32700, 0, 0, 0))
+    desk.answer(desk.due(OperationKind.LOOKUP)[0], gone)
+    desk.decide(lambda m: capture(desk.order, None, m))
+    assert [(o.amount, o.payment_id) for o in desk.due(CAPTURE)] == [(30000, desk.payment(0).id)]

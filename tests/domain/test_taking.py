@@ -154,7 +154,7 @@ def test_legs_that_pay_nothing_or_less_are_refused(amounts: tuple[int, ...]) -> 
 
 def test_a_payment_that_an_account_may_still_take_gets_no_second_attempt() -> None:
     desk = Desk(a_checkout())
-    assert open_attempt(desk.order, desk.payment(0), desk.moment, hold=False) == desk.order
+    assert open_attempt(desk.order, desk.payment(0), desk.moment) == desk.order
 
 
 def test_of_several_open_requests_one_must_be_named() -> None:

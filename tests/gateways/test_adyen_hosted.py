@@ -1,10 +1,12 @@
 """A customer without a token pays on Adyen's page: one link for an authorization, and none that can be paid later."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from domain.gateway import Answer, Call, Issue, OperationKind, Outcome, Retry
 from gateways.adyen import wire
@@ -178,6 +180,28 @@ async def test_money_that_comes_after_all_is_found(adyen: AdyenRig) -> None:
     assert (found.outcome, found.reference) == (Outcome.SUCCEEDED, late.reference)
     assert found.amounts is not None
     assert (found.amounts.captured, found.amounts.refunded) == (1000, 0)
+
+
+@pytest.mark.parametrize(("paid", "outcome"), [(True, Outcome.UNKNOWN), (False, Outcome.SUCCEEDED)])
+async def test_a_link_that_is_paid_while_it_is_being_closed_is_not_taken_for_undone(
+    *, paid: bool, outcome: Outcome
+) -> None:
+    told: list[Any] = []
+
+    class Events(KnownEvents):
+        @override
+        async def of(self, merchant_ref: str) -> Sequence[Any]:
+            return tuple(told)
+
+    def closing(request: httpx.Request) -> httpx.Response:
+        if request.method == "PATCH" and paid:
+            told.append(an_event("AUTHORISATION", Outcome.SUCCEEDED))
+        return httpx.Response(200, json={**LINK, "status": "expired"})
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(closing))
+    gateway = AdyenGateway(ACCOUNT, events=Events(), client=client)
+    question = about(AUTHORIZE, NEUTRALIZE, token=None, reference=None, subject_reference=LINK["id"])
+    assert (await gateway.perform(question)).outcome is outcome
 
 
 def telling(body: dict[str, Any], status: int = 200) -> httpx.AsyncClient:

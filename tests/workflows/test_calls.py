@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from activities.order import OrderActivities
 from commands.webhook import send_hint
-from contracts.command import Command, Judge
+from contracts.command import Cancel, Command, Judge
 from contracts.order import ApplyCommand, CheckoutAnswer, OrderInput, OrderRef, Progress, RecordAnswer
 from contracts.queues import RESEND_WAITS
 from domain.gateway import Answer, Call, OperationKind, Outcome
@@ -40,6 +40,20 @@ class Judged(Scripted):
     async def apply_command(self, request: ApplyCommand) -> Progress:
         """It is decided."""
         return CLOSED
+
+
+class GivenUp(Judged):
+    """An order that is given up: from then on something else is due about its operation."""
+
+    def __init__(self, first: Progress, then: Progress) -> None:
+        super().__init__(first)
+        self._then = then
+
+    @override
+    @activity.defn
+    async def apply_command(self, request: ApplyCommand) -> Progress:
+        """It is canceled."""
+        return self._then
 
 
 def a_call(*, not_after: datetime | None = None) -> Call:
@@ -122,6 +136,16 @@ async def test_a_call_that_waits_is_dropped_when_its_operation_is_decided_meanwh
         await until("nothing keeps the order open", closed)
         assert (await handle.result()).status == CLOSED.status
         assert await scheduled(handle) == []
+
+
+async def test_a_call_that_waits_gives_way_to_another_kind_of_call_about_its_operation(shop: Shop) -> None:
+    call = replace(a_call(), kind=OperationKind.LOOKUP)
+    undoing = replace(call, kind=OperationKind.NEUTRALIZE)
+    async with running(shop, GivenUp(due(call, delay_seconds=HOUR), due(undoing, delay_seconds=HOUR))) as handle:
+        await handle.signal(OrderWorkflow.submit, Command(uuid4(), STORE, handle.id, "staff", Cancel("never mind")))
+        asked = await the_call(handle)
+        assert b'"neutralize"' in asked.input.payloads[0].data
+        await handle.terminate("seen enough")
 
 
 @pytest.mark.parametrize("sent_before", [True, False])
