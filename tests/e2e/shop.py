@@ -79,14 +79,17 @@ class Shop:
         return httpx.Client(base_url=self.demo["api"], headers=headers, timeout=60, limits=limits)
 
     @contextmanager
-    def ruled(self, strategy: str, **weights: int) -> Iterator[None]:
-        """Payments are routed so (``toss_demo=30`` is the account toss-demo); the demo's rule again afterwards."""
+    def ruled(self, strategy: str, **weights: int) -> Iterator[int]:
+        """Payments are routed so (``toss_demo=30`` is the account toss-demo); the demo's rule again afterwards.
+
+        Gives the version of the rule in between.
+        """
         before = self.admin.get("/v1/routing").raise_for_status().json()
         rule = {name: before[name] for name in ("strategy", "by", "weights", "fallback", "constraints")}
         shares = {account.replace("_", "-"): share for account, share in weights.items()}
-        self.admin.put("/v1/routing", json={"strategy": strategy, "weights": shares}).raise_for_status()
+        rewritten = self.admin.put("/v1/routing", json={"strategy": strategy, "weights": shares}).raise_for_status()
         try:
-            yield
+            yield rewritten.json()["version"]
         finally:
             self.admin.put("/v1/routing", json=rule).raise_for_status()
 

@@ -35,12 +35,20 @@ def test_the_ratio_is_exact_over_any_hundred_payments(shop: Shop) -> None:
         number: str = answer.json()["number"]
         return number
 
-    with ThreadPoolExecutor(8) as pool:
+    def well() -> bool:
+        one(0)  # a circuit closes by payments that succeed
+        health = shop.admin.get("/v1/routing").json()["health"]
+        return all(each["state"] == "closed" for each in health if each["account"] in {"sandbox-a", "sandbox-b"})
+
+    until("no earlier outage keeps payments away", well)
+    with shop.ruled("ratio", sandbox_a=70, sandbox_b=30) as version, ThreadPoolExecutor(8) as pool:
         list(pool.map(one, range(150)))
     chosen = shop.sql(
-        "SELECT a.account FROM attempt a WHERE a.rule_version = 1 ORDER BY (a.decision->>'rule_sequence')::int"
+        "SELECT a.account FROM attempt a WHERE a.rule_version = $1 ORDER BY (a.decision->>'rule_sequence')::int",
+        version,
     )
     accounts = [account for (account,) in chosen]
+    assert len(accounts) == 150
     for start in range(len(accounts) - 99):
         share = accounts[start : start + 100].count("sandbox-a")
         assert abs(share - 70) <= 2, (start, share)
