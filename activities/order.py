@@ -45,6 +45,7 @@ from domain.moment import Moment
 from domain.offer import Needs
 from domain.order import Order
 from domain.paying import expire
+from domain.payment import UNRESOLVED
 from domain.recording import record
 from domain.resolution import Ask, doubt_what_was_lost, weighed
 from models.database import Database
@@ -128,6 +129,9 @@ class OrderActivities(OrderSteps):
         def rule(order: Order, moment: Moment) -> Order:
             operation = order.operation(request.operation_id)
             answer = request.answer
+            counted = request.tries is not None and operation.tries > request.tries
+            if counted and answer.outcome in UNRESOLVED:
+                return order  # This step has run before, and died after its commit.
             news.append(heard(order, operation, request.asked, answer))
             account = self._capabilities.get(order.attempt(operation.attempt_id).account)
             if request.asked is Ask.LOOKUP and account is not None:

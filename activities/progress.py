@@ -52,6 +52,7 @@ def progress_of(
         or any(_account(order, o) not in capabilities for o in due),
         closed=order.status in ENDED and not open_ends,
         decided=not any(_undecided(o) for o in due if o not in resting),
+        unsent=any(_is_unsent(o) for o in due if _account(order, o) in capabilities),
         waits_for=_unconfigured(order, due, capabilities) or _rests(order, resting) or waits_for(order),
         calls=tuple(
             due_call(order, o, capabilities[_account(order, o)], now, paused=paused)
@@ -125,6 +126,11 @@ def _undecided(operation: Operation) -> bool:
     if operation.kind is OperationKind.AUTHORIZE:
         return operation.outcome in {Outcome.INITIATED, Outcome.UNKNOWN, Outcome.PENDING}
     return operation.outcome is Outcome.INITIATED and operation.tries == 0
+
+
+def _is_unsent(operation: Operation) -> bool:
+    """A charge that waits for a worker, or is being sent for the first time."""
+    return operation.kind is OperationKind.AUTHORIZE and operation.outcome is Outcome.INITIATED and not operation.tries
 
 
 def waits_for(order: Order) -> str:

@@ -1,11 +1,13 @@
 """The steps of the slow work."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import NamedTuple
 
 import httpx
 import structlog
@@ -26,12 +28,14 @@ log = structlog.get_logger()
 RESEND_AFTER = timedelta(seconds=30)
 ANSWERS_KEPT = timedelta(days=7)
 BATCH = 200
+OFFICES_AT_ONCE = 8
 COMMANDS = TypeAdapter(tuple[Command, ...])
 
 _UNDECIDED = text(
     """
     SELECT id, store_id AS store, number, actor, request_id, body FROM command
-     WHERE decided_at IS NULL AND accepted_at < :before AND body <> '{}' ORDER BY accepted_at LIMIT 100
+     WHERE decided_at IS NULL AND accepted_at < :before AND body <> '{}'
+     ORDER BY md5(number || :roll), accepted_at LIMIT 100
     """
 )
 _PURGE = text("DELETE FROM idempotency WHERE created_at < :before")
@@ -46,6 +50,14 @@ _UNTOLD = text(
 _TOLD = text("UPDATE timeline SET delivered_at = :now WHERE id = ANY(:ids)")
 _ORDERS = text("SELECT id, store_id, number FROM orders WHERE id > :after ORDER BY id LIMIT 500")
 _FIRST = "00000000-0000-0000-0000-000000000000"
+
+
+class Seen(NamedTuple):
+    """How far the drift check has come."""
+
+    after: str = _FIRST
+    checked: int = 0
+    drifted: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,14 @@ class UpkeepActivities(UpkeepSteps):
     @override
     @activity.defn
     async def find_lost_commands(self) -> tuple[Command, ...]:
-        """Commands that were promised by a row but, a process having died, perhaps never sent."""
+        """Commands that were promised by a row but, a process having died, perhaps never sent.
+
+        Other orders come first each time: some that nobody can decide now do not stand before all others.
+        """
+        now = utc_now()
         async with self._database.reading() as connection:
-            rows = (await connection.execute(_UNDECIDED, {"before": utc_now() - RESEND_AFTER})).mappings().all()
+            found = await connection.execute(_UNDECIDED, {"before": now - RESEND_AFTER, "roll": now.isoformat()})
+            rows = found.mappings().all()
         return COMMANDS.validate_python([dict(row) for row in rows])
 
     @override
@@ -78,18 +95,26 @@ class UpkeepActivities(UpkeepSteps):
 
         A back office that does not answer keeps its own events waiting and nobody else's.
         """
-        sent, more = 0, False
-        async with httpx.AsyncClient(timeout=10) as http:
-            for store, office in self._offices.items():
-                async with self._database.reading() as connection:
-                    found = await connection.execute(_UNTOLD, {"store": store, "limit": BATCH})
-                    rows = found.mappings().all()
-                if not rows or not await _tell(http, store, office, rows):
-                    continue
-                async with self._database.statement() as connection:
-                    await connection.execute(_TOLD, {"now": utc_now(), "ids": [r["id"] for r in rows]})
-                sent, more = sent + len(rows), more or len(rows) == BATCH
-        return Delivered(sent, more=more)
+        at_once = asyncio.Semaphore(OFFICES_AT_ONCE)
+
+        async def deliver(store: str, office: BackOffice) -> int:
+            async with at_once:
+                return await self._deliver(http, store, office)
+
+        async with httpx.AsyncClient(timeout=10) as http, asyncio.TaskGroup() as offices:
+            told = [offices.create_task(deliver(store, office)) for store, office in self._offices.items()]
+        sent = [each.result() for each in told]
+        return Delivered(sum(sent), more=BATCH in sent)
+
+    async def _deliver(self, http: httpx.AsyncClient, store: str, office: BackOffice) -> int:
+        """How many events a back office has taken."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(_UNTOLD, {"store": store, "limit": BATCH})).mappings().all()
+        if not rows or not await _tell(http, store, office, rows):
+            return 0
+        async with self._database.statement() as connection:
+            await connection.execute(_TOLD, {"now": utc_now(), "ids": [r["id"] for r in rows]})
+        return len(rows)
 
     @override
     @activity.defn
@@ -102,20 +127,20 @@ class UpkeepActivities(UpkeepSteps):
     @override
     @activity.defn
     async def find_drift(self) -> Drift:
-        """Every order's statuses computed anew and compared; reports, repairs nothing."""
-        after, checked, drifted = _FIRST, 0, []
+        """Every order's statuses computed anew and compared; reports, repairs nothing. Goes on where it was cut off."""
+        after, checked, drifted = Seen(*activity.info().heartbeat_details or Seen())
         while True:
             async with self._database.reading() as connection:
                 batch = (await connection.execute(_ORDERS, {"after": after})).all()
                 for row in batch:
                     order = await load_order(connection, row.store_id, row.number)
                     if cascade(order) != order:
-                        drifted.append(order.number)
+                        drifted = (*drifted, order.number)
             checked += len(batch)
             if not batch:
                 break
             after = str(batch[-1].id)
-            activity.heartbeat(checked)
+            activity.heartbeat(after, checked, drifted)
         if drifted:
             log.error("cascade.drifted", orders=drifted)
         return Drift(checked, tuple(drifted))

@@ -79,6 +79,8 @@ class RecordAnswer:
     answer: Answer
     sent: str | None = None
     """The fingerprint of the call, if it was sent rather than asked about."""
+    tries: int | None = None
+    """How many answers were known when this one was asked for: the step that runs again counts it once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Progress:
     new_order: NewOrder | None = None
     lapses_at: datetime | None = None
     """When a hold is about to lapse, and `OrderSteps.expire_order` due, whatever else is undecided."""
+    unsent: bool = False
+    """A charge has not been sent yet, as no worker has taken it: the payment window waits for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ STORE_STEP_RETRY = RetryPolicy(
 """Database steps are retried until the database is back: an order waits, it is never lost."""
 
 GATEWAY_CALL_TIMEOUT = timedelta(seconds=15)
-"""Longer than the HTTP client's own limits (connect 3 s, read 10 s): a time-out here means that the worker is gone."""
+"""Longer than a worker itself waits for all that a call takes: a time-out here means that the worker is gone."""
 RESEND_WAITS = timedelta(seconds=60)
 """How long a call that was sent before may wait for a worker: then it is judged anew whether to send it at all."""
 GATEWAY_CALL_RETRY = RetryPolicy(maximum_attempts=1)

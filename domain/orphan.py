@@ -45,7 +45,7 @@ def recheck(order: Order, merchant_ref: str, moment: Moment, *, command_id: UUID
 def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
     """Fold an answer about an orphan in: what is found is given back, what is given back is done."""
     outcome = _outcome(order, operation, answer)
-    reasons = [answer.evidence.detail, answer.decline.code if answer.decline else ""]
+    reasons = [*(i.value for i in answer.issues), answer.evidence.detail, answer.decline.code if answer.decline else ""]
     operation = replace(
         operation,
         outcome=move(operation.outcome, outcome, what=f"operation {operation.kind}"),
@@ -53,6 +53,7 @@ def follow(order: Order, operation: Operation, answer: Answer, moment: Moment) -
         operation_ref=answer.operation_ref or operation.operation_ref,
         detail="; ".join(dict.fromkeys(r for r in reasons if r)) or operation.detail,
         resolved_at=None if outcome in UNRESOLVED else moment.now,
+        contradicted=operation.subject_id is None and outcome is Outcome.NOT_EXECUTED and bool(answer.issues),
     )
     order = order.put(operation)
     found = operation.kind is OperationKind.LOOKUP and operation.outcome is Outcome.SUCCEEDED
@@ -67,7 +68,8 @@ def _outcome(order: Order, operation: Operation, answer: Answer) -> Outcome:
     if answer.outcome is Outcome.UNKNOWN and operation.outcome in {Outcome.PENDING, Outcome.ACTION_REQUIRED}:
         return operation.outcome
     if operation.kind is OperationKind.LOOKUP:
-        return Outcome.NOT_EXECUTED if answer.outcome is Outcome.UNKNOWN and _is_last(operation) else answer.outcome
+        told = Outcome.UNKNOWN if answer.issues else answer.outcome  # About other money: nothing is believed (R12).
+        return Outcome.NOT_EXECUTED if told is Outcome.UNKNOWN and _is_last(operation) else told
     if answer.issues:
         return Outcome.UNKNOWN
     if answer.outcome is Outcome.NOT_EXECUTED:  # Sent again with the same key; after a doubt it proves nothing.

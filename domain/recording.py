@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.coverage import fold, refold, refunded_sections
-from domain.gateway import Answer, Decline, OperationKind, Outcome, Retry
+from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.moment import Moment
 from domain.order import Order
 from domain.orphan import follow, recheck
@@ -42,7 +42,7 @@ def record(
     order: Order, asked: Ask, operation: Operation, answer: Answer, moment: Moment, *, sent: str | None = None
 ) -> Order:
     """The order after ``answer`` to ``asked`` about ``operation``; ``sent``: the fingerprint of what was sent."""
-    operation = order.operation(operation.id)
+    operation, answer = order.operation(operation.id), _weighed(operation, asked, answer)
     if operation.outcome not in UNRESOLVED:
         return _contradicted(order, operation, asked, answer, moment)
     if asked is Ask.SEND:
@@ -51,6 +51,15 @@ def record(
         return take_back(follow(order, operation, answer, moment), operation.id, answer)
     operation = _marked(order, _resolved(operation, asked, answer, moment.now))
     return _folded_in(order.put(operation), operation, answer, moment)
+
+
+def _weighed(operation: Operation, asked: Ask, answer: Answer) -> Answer:
+    """A PG that was to charge, says yes, and has taken less, holds at best: not what was asked (R12)."""
+    charged = operation.kind is OperationKind.AUTHORIZE and operation.capture_now and asked is not Ask.NEUTRALIZE
+    sums = answer.amounts
+    if not charged or answer.outcome is not Outcome.SUCCEEDED or sums is None or sums.captured >= operation.amount:
+        return answer
+    return replace(answer, issues=tuple(dict.fromkeys([*answer.issues, Issue.AMOUNT_MISMATCH])))
 
 
 def _contradicted(order: Order, operation: Operation, asked: Ask, answer: Answer, moment: Moment) -> Order:

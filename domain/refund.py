@@ -122,7 +122,8 @@ def _reserve(
     for k, (payment, amount) in enumerate(shares):
         status = LegStatus.RESERVED
         leg = Leg(moment.new_id(), order.id, refund.id, payment.id, count + k, amount, status, destination)
-        reserved = replace(order.payment(payment.id), refund_pending=payment.refund_pending + amount)
+        current = order.payment(payment.id)
+        reserved = replace(current, refund_pending=current.refund_pending + amount)
         order = open_operation(
             order.put(leg, reserved),
             payment,

@@ -66,6 +66,8 @@ class DueCall:
     call: Call
     delay_seconds: int
     paused: bool = False
+    tries: int | None = None
+    """How many answers about its operation are known."""
 
 
 def due_call(
@@ -78,13 +80,13 @@ def due_call(
 ) -> DueCall:
     """What to ask a PG next about an unresolved operation; ``paused`` accounts are asked for nothing that can wait."""
     if order.attempt(operation.attempt_id).account in paused and waits_for_resume(operation):
-        return DueCall(call_for(order, operation), LOOK_WHILE_PAUSED, paused=True)
+        return DueCall(call_for(order, operation), LOOK_WHILE_PAUSED, paused=True, tries=operation.tries)
     delay, ask = _step(order, operation, capabilities, now)
     again = ask is Ask.SEND and operation.outcome is not Outcome.INITIATED
     not_after = _key_ends(operation, capabilities) if again and _has_keys(capabilities) else None
     if operation.outcome is Outcome.INITIATED and not operation.tries:
         delay = max(delay, AGAIN_AFTER[min(_tried_here(order, operation), len(AGAIN_AFTER) - 1)])
-    return DueCall(replace(call_for(order, operation, ask), not_after=not_after), delay)
+    return DueCall(replace(call_for(order, operation, ask), not_after=not_after), delay, tries=operation.tries)
 
 
 def waits_for_resume(operation: Operation) -> bool:

@@ -45,6 +45,8 @@ with workflow.unsafe.imports_passed_through():
 
 RESTART_SECTION_AFTER = timedelta(seconds=60)
 """A section's workflow that was terminated is started again after so long, if its goods still have to move."""
+EXPIRE_AGAIN_AFTER = timedelta(seconds=5)
+"""When what was due by Temporal's clock is not by the worker's: clocks differ, and asking at once would be a loop."""
 
 
 @workflow.defn(name="Order")
@@ -55,7 +57,10 @@ class OrderWorkflow:
     def __init__(self, start: OrderInput) -> None:
         self._start = start
         self._inbox: list[Command] = list(start.pending)
+        self._taken = {command.id for command in self._inbox}
         self._look = False
+        self._leaving = False
+        self._not_before = workflow.now()
         self._progress: Progress | None = None
         self._worked: Progress | None = None
         reopened = start.place is None and workflow.info().continued_run_id is None
@@ -85,8 +90,10 @@ class OrderWorkflow:
 
     @workflow.signal(description="A command from staff or a client; decided once by its id.")
     def submit(self, command: Command) -> None:
-        """Durably accepted here; the run loop decides it."""
-        self._inbox.append(command)
+        """Durably accepted here; the run loop decides it. What was not decided in time is sent again: it is one."""
+        if command.id not in self._taken:
+            self._taken.add(command.id)
+            self._inbox.append(command)
 
     @workflow.signal(description="Look at the database again, and ask the PGs now instead of later.")
     def look_again(self) -> None:
@@ -101,8 +108,11 @@ class OrderWorkflow:
 
     @workflow.update(description="Wait for the checkout's outcome.")
     async def checkout(self, place_id: str) -> CheckoutAnswer:  # noqa: ARG002 - for the validator
-        """Answers once the payment has an outcome: taken, declined, or waiting for the customer."""
-        await workflow.wait_condition(lambda: self._progress is not None and self._progress.decided)
+        """Answers once the payment has an outcome: taken, declined, or waiting for the customer.
+
+        A run that goes on as another one answers with where the order stands: it cannot leave before.
+        """
+        await workflow.wait_condition(lambda: self._progress is not None and (self._progress.decided or self._leaving))
         return self._answer()
 
     @checkout.validator
@@ -133,11 +143,12 @@ class OrderWorkflow:
         """Until there is something to decide, the payment window is over, or a hold is about to lapse."""
         progress = self._known()
         now = workflow.now()
-        if any(at <= now for at in (progress.expires_at, progress.lapses_at) if at):
-            self._absorb(await self._expire())
+        window = None if progress.unsent else progress.expires_at
+        if self._not_before <= now and any(at <= now for at in (window, progress.lapses_at) if at):
+            await self._expire()
             return
-        window = progress.expires_at if progress.decided else None  # Else the PG's answer comes by here again.
-        due = min((at for at in (window, progress.lapses_at) if at), default=None)
+        window = window if progress.decided else None  # Else the PG's answer comes by here again.
+        due = min((max(at, self._not_before) for at in (window, progress.lapses_at) if at), default=None)
         timeout = due - now if due else None
         try:
             await workflow.wait_condition(
@@ -146,12 +157,16 @@ class OrderWorkflow:
                 timeout_summary="payment window or hold" if timeout else None,
             )
         except TimeoutError:
-            self._absorb(await self._expire())
+            await self._expire()
 
-    async def _expire(self) -> Progress:
-        return await workflow.execute_local_activity_method(
+    async def _expire(self) -> None:
+        before = self._known().version
+        progress = await workflow.execute_local_activity_method(
             OrderSteps.expire_order, self._ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
         )
+        if progress.version == before:
+            self._not_before = workflow.now() + EXPIRE_AGAIN_AFTER
+        self._absorb(progress)
 
     async def _work(self) -> None:
         """Commands first, one at a time; then look, start sections, show."""
@@ -303,6 +318,7 @@ class OrderWorkflow:
 
     async def _continue(self) -> None:
         """A new run with an empty history; sections go on by themselves and report to it."""
+        self._leaving = True
         await self._calls.suspend()
         await workflow.wait_condition(workflow.all_handlers_finished)
         workflow.continue_as_new(Owner(self._start.store, self._start.number).again(*self._inbox))

@@ -97,7 +97,7 @@ class Calls:
         operation_id = due.call.operation_id
         try:
             due = await self._wait(due)
-            progress = await (self._look() if due.paused else self._ask(replace(due.call, trace=self.trace)))
+            progress = await (self._look() if due.paused else self._ask(due))
         except asyncio.CancelledError:
             self._tasks.pop(operation_id, None)
             return
@@ -128,13 +128,14 @@ class Calls:
             OrderSteps.read_order, ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
         )
 
-    async def _ask(self, call: Call) -> Progress:
+    async def _ask(self, due: DueCall) -> Progress:
+        call = replace(due.call, trace=self.trace)
         asked = ASKED.get(call.kind, Ask.SEND)
         sent = fingerprint(call) if asked is Ask.SEND else None
         answer = await self._call(call)
         return await workflow.execute_local_activity_method(
             OrderSteps.record_answer,
-            RecordAnswer(self._ref, call.operation_id, asked, answer, sent),
+            RecordAnswer(self._ref, call.operation_id, asked, answer, sent, due.tries),
             start_to_close_timeout=STORE_STEP_TIMEOUT,
             retry_policy=STORE_STEP_RETRY,
         )

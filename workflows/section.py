@@ -21,6 +21,7 @@ class SectionWorkflow:
         self._start = start
         self._order = Owner(start.store, start.number)
         self._inbox: list[Command] = list(start.pending)
+        self._taken = {command.id for command in self._inbox}
         self._look = False
         self._report = start.report
         self._progress: Progress | None = None
@@ -46,8 +47,10 @@ class SectionWorkflow:
 
     @workflow.signal(description="A command about this section; decided once by its id.")
     def submit(self, command: Command) -> None:
-        """Durably accepted here; the run loop decides it."""
-        self._inbox.append(command)
+        """Durably accepted here; the run loop decides it. What was not decided in time is sent again: it is one."""
+        if command.id not in self._taken:
+            self._taken.add(command.id)
+            self._inbox.append(command)
 
     @workflow.signal(description="Look at the database again.")
     def look_again(self) -> None:

@@ -47,7 +47,10 @@ class HousekeepingWorkflow:
             UpkeepSteps.purge_answers, start_to_close_timeout=STEP_TIMEOUT, retry_policy=RETRY
         )
         return await workflow.execute_activity_method(
-            UpkeepSteps.find_drift, start_to_close_timeout=timedelta(hours=1), retry_policy=RETRY
+            UpkeepSteps.find_drift,
+            start_to_close_timeout=timedelta(hours=1),
+            heartbeat_timeout=STEP_TIMEOUT,
+            retry_policy=RETRY,
         )
 
 

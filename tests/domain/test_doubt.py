@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.gateway import Amounts, Answer, Capabilities, NeutralizeBy, OperationKind, Outcome, Retry
+from domain.gateway import Amounts, Answer, Capabilities, Issue, NeutralizeBy, OperationKind, Outcome, Retry
 from domain.judgement import Judgement, NotInDoubt, Verdict, judge
 from domain.orphan import MOST_QUESTIONS, UnknownAttempt, recheck
 from domain.payment import Operation
@@ -91,6 +91,23 @@ def test_money_on_a_closed_attempt_is_given_back_there_and_nowhere_else() -> Non
     assert not desk.due()
     assert (desk.order.captured, desk.order.refunded, desk.order.requires_review) == (paid, 0, False)
     assert desk.payment(0).captured == desk.payment(0).amount
+
+
+@pytest.mark.parametrize("issue", Issue)
+def test_an_answer_about_other_money_gives_nothing_back_and_ends_at_a_person(issue: Issue) -> None:
+    desk = closed()
+    question = asked_again(desk)
+    strange = Answer(
+        Outcome.SUCCEEDED, reference="of_somebody_else", amounts=Amounts(999_000, 999_000, 0, 0), issues=(issue,)
+    )
+    for _ in range(MOST_QUESTIONS):
+        assert desk.due() == [desk.order.operation(question.id)]
+        desk.answer(question, strange, Ask.LOOKUP)
+    assert not desk.due()
+    assert desk.order.requires_review
+    assert issue.value in (desk.order.operation(question.id).detail or "")
+    judged(desk, "not_executed", question)
+    assert not desk.order.requires_review
 
 
 def test_an_orphan_that_cannot_be_given_back_is_for_a_person() -> None:

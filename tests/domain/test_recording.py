@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.capture import capture
 from domain.checkout import AskedPayment
-from domain.gateway import Action, Answer, Evidence, OperationKind, Outcome, Retry
+from domain.gateway import Action, Amounts, Answer, Evidence, OperationKind, Outcome, Retry
 from domain.judgement import Judgement, NotInDoubt, judge
 from domain.order import differences
 from domain.orphan import recheck
@@ -42,6 +42,25 @@ def test_an_operation_that_has_its_end_never_changes_again(first: Answer, later:
         told_otherwise = first is not OK and answer.outcome is Outcome.SUCCEEDED and asked is Ask.SEND
         assert after.operation(operation.id) == order.operation(operation.id)
         assert [o.kind for o in after.operations if o.orphan] == [OperationKind.LOOKUP] * told_otherwise
+
+
+@pytest.mark.parametrize("held_only", [True, False])
+def test_a_charge_that_the_pg_only_holds_is_not_what_was_asked(held_only: bool) -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    operation = desk.due()[0]
+    assert operation.capture_now
+    taken = 0 if held_only else operation.amount
+    desk.answer(operation, replace(OK, amounts=Amounts(operation.amount, taken, 0, 0)))
+    status = TenderStatus.CONFLICTED if held_only else TenderStatus.CAPTURED
+    assert (desk.payment(0).status, desk.payment(0).captured) == (status, taken)
+
+
+def test_a_charge_that_was_neutralized_has_taken_nothing_as_asked() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    operation = desk.due()[0]
+    desk.answer(operation, UNKNOWN)
+    desk.answer(operation, replace(OK, amounts=Amounts(operation.amount, 0, 0, operation.amount)), Ask.NEUTRALIZE)
+    assert desk.order.operation(operation.id).outcome is Outcome.NOT_EXECUTED
 
 
 @pytest.mark.parametrize("asked", [Ask.SEND, Ask.LOOKUP])

@@ -175,8 +175,21 @@ async def test_an_answer_that_cannot_be_keeps_the_order_from_nothing_that_comes_
     assert (seen.outcome, seen.tries) == (Outcome.ACTION_REQUIRED, asked.tries + 1)
     assert seen.detail is not None
     assert seen.detail.startswith("payment (card) is created and cannot become")
-    assert [due.call.operation_id for due in progress.calls] == [asked.id]
+    assert [(due.call.operation_id, due.tries) for due in progress.calls] == [(asked.id, seen.tries)]
     await shop.sql(bend, status="action_required", id=asked.payment_id)
     await confirmed_by_its_customer(shop, await shop.order(number))
     await send_hint(shop.client, STORE, number)
     assert (await shop.becomes(number, "it is paid", is_paid)).captured == 57700
+
+
+async def test_an_answer_that_is_written_again_after_its_commit_counts_once(shop: Shop) -> None:
+    number = (await shop.checkout(a_checkout(token="tok_3ds"))).number
+    await shop.workflow(number).terminate("so that nobody else asks")
+    asked = charge(await shop.order(number))
+    capabilities = {account: gateway.capabilities() for account, gateway in shop.gateways.items()}
+    steps = OrderActivities(shop.resources.database, capabilities)
+    silence = Answer(Outcome.UNKNOWN)
+    request = RecordAnswer(OrderRef(STORE, number, "test"), asked.id, Ask.LOOKUP, silence, tries=asked.tries)
+    for _ in range(2):
+        await ActivityEnvironment().run(steps.record_answer, request)
+    assert charge(await shop.order(number)).tries == asked.tries + 1

@@ -2,7 +2,11 @@
 
 import asyncio
 
-from contracts.command import Cancel, Capture, Hold, RefundMoney, Release
+from commands.order import draw_number
+from contracts.command import Cancel, Capture, Hold, Judge, RefundMoney, Release
+from domain.gateway import OperationKind, Outcome
+from domain.order import Order
+from domain.payment import Operation
 from domain.states import OrderStatus
 from tests.stack import Shop, a_checkout, until
 from tests.workflows.test_commands import deliver_all
@@ -59,3 +63,26 @@ async def test_a_pg_that_answers_slowly_keeps_no_command_waiting_behind_the_next
     order = await short.becomes(placed.number, "nothing is in flight", lambda o: not o.in_flight)
     assert (order.status, order.captured) == (OrderStatus.CANCELED, 0)
     await short.closes(placed.number)
+
+
+async def test_a_checkout_that_waits_for_its_outcome_does_not_keep_an_order_in_doubt_from_going_on(short: Shop) -> None:
+    for kind in ("authorize", "lookup", "neutralize"):
+        short.sandbox.arm("500_before", kind, times=1000)
+    number = draw_number("Asia/Seoul")
+    waits = asyncio.create_task(short.checkout(a_checkout(), number=number))
+    try:
+        await has_gone_on(short, number)
+        [doubt] = _in_doubt(await short.order(number))
+        order = await short.applied(number, Judge(doubt.id, "declined", "the console shows nothing"))
+        assert not _in_doubt(order)
+        assert (await waits).answer is not None, "whoever waits hears that it is undecided"
+        await short.applied(number, Cancel("never mind"))
+    finally:
+        waits.cancel()
+        short.sandbox.http.delete("/_faults").raise_for_status()
+    await short.closes(number)
+
+
+def _in_doubt(order: Order) -> list[Operation]:
+    charges = (o for o in order.operations if o.kind is OperationKind.AUTHORIZE)
+    return [o for o in charges if o.outcome is Outcome.UNKNOWN]

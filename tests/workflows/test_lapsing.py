@@ -1,14 +1,20 @@
-"""A hold that is about to lapse waits for nobody, least of all for another payment that has no answer yet."""
+"""A hold that is about to lapse waits for nobody, least of all for another payment that has no answer yet.
 
+Orders that are scripted: what a run does when its clock, its commands and its steps say this and that.
+"""
+
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from temporalio import activity
+from temporalio.client import WorkflowHandle
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from typing_extensions import override
 
+from contracts.command import Cancel, Command
 from contracts.order import (
     ApplyCommand,
     CheckoutAnswer,
@@ -21,7 +27,7 @@ from contracts.order import (
     RecordAnswer,
 )
 from tests.stack import PATIENCE, STORE, Shop
-from workflows.order import OrderWorkflow
+from workflows.order import EXPIRE_AGAIN_AFTER, OrderWorkflow
 
 SOON = timedelta(seconds=1)
 UNDECIDED = Progress(
@@ -50,6 +56,7 @@ class Scripted(OrderSteps):
     def __init__(self, first: Progress) -> None:
         self.first = first
         self.expired: list[datetime] = []
+        self.decided: list[Command] = []
 
     @override
     @activity.defn
@@ -73,8 +80,9 @@ class Scripted(OrderSteps):
     @override
     @activity.defn
     async def apply_command(self, request: ApplyCommand) -> Progress:
-        """Nobody gives a command."""
-        raise AssertionError("no command was given")
+        """The command is noted and the order closes."""
+        self.decided.append(request.command)
+        return CLOSED
 
     @override
     @activity.defn
@@ -95,22 +103,28 @@ def within(progress: Progress, *, window: timedelta | None, hold: timedelta) -> 
     return replace(progress, expires_at=now + window if window else None, lapses_at=now + hold)
 
 
-async def run_order(shop: Shop, steps: Scripted) -> CheckoutAnswer:
-    """An order's workflow on a worker of its own, from its reopening to its end."""
+OrderHandle = WorkflowHandle[OrderWorkflow, CheckoutAnswer]
+
+
+async def begin(shop: Shop) -> OrderHandle:
+    """An order's workflow that is reopened, on a queue of its own that no worker looks at yet."""
     name = f"lapsing-{uuid4()}"
-    activities = [steps.read_order, steps.expire_order]
+    limit = timedelta(seconds=PATIENCE)
+    return await shop.client.start_workflow(
+        OrderWorkflow.run, OrderInput(STORE, name), id=name, task_queue=name, execution_timeout=limit
+    )
+
+
+async def finish(shop: Shop, steps: Scripted, order: OrderHandle) -> CheckoutAnswer:
+    """Its worker comes and stays until its end."""
     async with Worker(
         shop.client,
-        task_queue=name,
+        task_queue=order.id,
         workflows=[OrderWorkflow],
-        activities=activities,
+        activities=[steps.read_order, steps.expire_order, steps.apply_command],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
-        start = OrderInput(STORE, name)
-        limit = timedelta(seconds=PATIENCE)
-        return await shop.client.execute_workflow(
-            OrderWorkflow.run, start, id=name, task_queue=name, execution_timeout=limit
-        )
+        return await order.result()
 
 
 @pytest.mark.parametrize(
@@ -128,8 +142,45 @@ async def test_only_the_payment_window_waits_for_a_payment_to_be_decided(
 ) -> None:
     progress = within(replace(UNDECIDED, decided=decided), window=window, hold=hold)
     steps = Scripted(progress)
-    assert (await run_order(shop, steps)).status == "completed"
+    assert (await finish(shop, steps, await begin(shop))).status == "completed"
     due = {"window": progress.expires_at, "hold": progress.lapses_at}[first]
     [at] = steps.expired
     assert due is not None
     assert due <= at < due + SOON
+
+
+async def test_the_window_waits_for_a_charge_that_no_worker_has_taken_whoever_looks(shop: Shop) -> None:
+    steps = Scripted(within(replace(UNDECIDED, unsent=True), window=-SOON, hold=3 * SOON))
+    order = await begin(shop)
+    await order.signal(OrderWorkflow.look_again)
+    await finish(shop, steps, order)
+    [at] = steps.expired
+    assert steps.first.lapses_at is not None
+    assert at >= steps.first.lapses_at
+
+
+class Behind(Scripted):
+    """A worker whose clock is two seconds behind Temporal's: what is due to the one is not to the other."""
+
+    @override
+    @activity.defn
+    async def expire_order(self, request: OrderRef) -> Progress:
+        """Nothing is due yet, the first time."""
+        self.expired.append(datetime.now(UTC))
+        return self.first if len(self.expired) == 1 else CLOSED
+
+
+async def test_a_worker_whose_clock_is_behind_is_not_asked_in_a_loop(shop: Shop) -> None:
+    steps = Behind(within(replace(UNDECIDED, decided=True), window=SOON, hold=timedelta(days=1)))
+    await finish(shop, steps, await begin(shop))
+    first, second = steps.expired
+    assert second - first >= EXPIRE_AGAIN_AFTER - SOON
+
+
+async def test_a_command_that_is_sent_again_while_no_worker_is_there_is_decided_once(shop: Shop) -> None:
+    steps = Scripted(UNDECIDED)
+    order = await begin(shop)
+    command = Command(uuid4(), STORE, order.id, "staff", Cancel("never mind"))
+    await asyncio.gather(*(order.signal(OrderWorkflow.submit, command) for _ in range(20)))
+    await finish(shop, steps, order)
+    assert steps.decided == [command]
