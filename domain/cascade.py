@@ -9,8 +9,9 @@ from dataclasses import replace
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.orphan import stranded
-from domain.owing import spare
+from domain.owing import section_costs, spare
 from domain.payment import HELD_TENDERS, UNRESOLVED, Operation, Payment
+from domain.rebalance import rebalance
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
     BalanceState,
@@ -36,8 +37,10 @@ STUCK_AFTER_TRIES = 5
 
 
 def cascade(order: Order) -> Order:
-    """The order with every derived column computed anew."""
-    order = replace(order, sections=tuple(_section(order, s) for s in order.sections))
+    """The order with every derived column computed anew, each section covered by what was paid for it."""
+    order = rebalance(order)
+    costs = section_costs(order)
+    order = replace(order, sections=tuple(_section(order, s, costs[s.id]) for s in order.sections))
     order = _sums(order)
     net = order.captured - order.refunded
     # A leg that was charged and given back because another died is no refund of what is paid otherwise by now.
@@ -99,11 +102,10 @@ def returns(items: Iterable[Item]) -> ReturnStatus:
     return ReturnStatus.NONE
 
 
-def _section(order: Order, section: Section) -> Section:
+def _section(order: Order, section: Section, owed: int) -> Section:
     items = order.section_items(section)
     parts = [a for a in order.allocations if a.section_id == section.id]
     cost = sum(i.paid for i in items) + section.shipping_fee
-    owed = cost - sum(i.credited for i in items) - section.shipping_credited
     refunded = sum(a.refunded for a in parts)
     captured = sum(a.captured for a in parts) - refunded
     section = replace(

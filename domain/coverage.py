@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.allocation import allocate
 from domain.order import Order
 from domain.payment import Allocation, Leg, Payment, PaymentRequest, tender
+from domain.rebalance import keep_to, taken_by_section
 from domain.section import Item, NewId, Section
 from domain.states import RefundStatus, ReturnState, TenderStatus, move
 
@@ -30,6 +31,7 @@ def allocate_request(
 
 def refold(order: Order, payment: Payment, *first: UUID) -> Order:
     """Bring the allocations of a payment up to its folded amounts, the sections named ``first`` before others."""
+    before = taken_by_section(order)
     rows = sorted((a for a in order.allocations if a.payment_id == payment.id), key=lambda a: a.section_id not in first)
     delta = payment.authorized - payment.voided - sum(a.authorized for a in rows)
     for k, row in enumerate(rows):  # A release takes nothing from what is captured already.
@@ -40,7 +42,7 @@ def refold(order: Order, payment: Payment, *first: UUID) -> Order:
         rows = _leveled(rows, "refunded", payment.refunded)  # First, as no row may be refunded more than is captured.
     rows = _leveled(rows, "captured", payment.captured)
     rows = _leveled(rows, "refunded", payment.refunded)
-    return order.put(*rows) if rows else order
+    return keep_to(order.put(*rows), first, before) if rows else order
 
 
 def refunded_sections(order: Order, leg: Leg | None) -> list[UUID]:

@@ -5,7 +5,9 @@ The header's sums are those of the last cascade; a rule that is at work must not
 
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
+from domain.allocation import allocate
 from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.payment import LIVE_REQUESTS, LOST_LEGS, UNRESOLVED, Payment, PaymentRequest, Refund
@@ -16,6 +18,14 @@ def owed(order: Order) -> int:
     """What the order costs now."""
     items = sum(i.paid - i.credited for i in order.items)
     return items + sum(s.shipping_fee - s.shipping_credited for s in order.sections) - order.goodwill
+
+
+def section_costs(order: Order) -> dict[UUID, int]:
+    """What each section costs now; goodwill, which is for none of them, lowers all in proportion to what they cost."""
+    items = {s.id: sum(i.paid - i.credited for i in order.section_items(s)) for s in order.sections}
+    costs = [items[s.id] + s.shipping_fee - s.shipping_credited for s in order.sections]
+    goodwill = allocate(min(order.goodwill, sum(costs)), costs)
+    return {s.id: cost - less for s, cost, less in zip(order.sections, costs, goodwill, strict=True)}
 
 
 def refundable(order: Order) -> int:
@@ -39,8 +49,11 @@ def _being_paid(order: Order) -> list[PaymentRequest]:
 
 
 def surplus(order: Order) -> int:
-    """What was taken and is not owed. Negative: so much is still to be taken."""
-    return refundable(order) - (owed(order) - awaited(order))
+    """What was taken and is not owed. Negative: so much is still to be taken.
+
+    What a later request asks for that the order does not cost any more is not there yet: nobody can be given it.
+    """
+    return refundable(order) - max(0, owed(order) - awaited(order))
 
 
 def promised(order: Order) -> int:

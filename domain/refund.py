@@ -5,7 +5,7 @@ what was captured. A leg that fails, or bounces, frees its reservation and is pl
 then as store credit, then a person decides. Own value goes back to where it came from and nowhere else (M8).
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -20,6 +20,7 @@ from domain.order import Order
 from domain.owing import absorb_goodwill, capturing, given, owed, refundable, settled_payments, spare, surplus
 from domain.payment import INTERNAL_METHODS, LOST_LEGS, UNRESOLVED, Leg, Payment, Refund, RefundLine
 from domain.section import Item
+from domain.spread import in_turn
 from domain.states import ItemState, LegStatus, OrderStatus, RefundStatus, SectionStatus, move
 from domain.taking import open_operation
 
@@ -219,27 +220,56 @@ def by_policy(order: Order, refund: Refund, amount: int, moment: Moment) -> list
     failed = _too_late(order, moment) | {
         g.payment_id for g in order.legs if g.refund_id == refund.id and g.status in LOST_LEGS
     }
-    payments = [p for p in settled_payments(order) if p.refundable > 0 and p.id not in failed]
-    if refund.policy == "proportional":
-        amount = min(amount, sum(p.refundable for p in payments))
-        shares = allocate(amount, [p.refundable for p in payments]) if payments else ()
-        return [(p, s) for p, s in zip(payments, shares, strict=True) if s]
-    sections = {line.section_id for line in order.refund_lines if line.refund_id == refund.id}
-    bound = {a.payment_id for a in order.allocations if a.section_id in sections}
-    ranks = {
-        "reverse": lambda p: (-p.position,),
-        "manual": lambda p: (-p.position,),
-        "card_first": lambda p: (p.method in INTERNAL_METHODS, -p.position),
-        "store_value_first": lambda p: (p.method not in INTERNAL_METHODS, -p.position),
-        "section_bound": lambda p: (p.id not in bound, -p.position),
-    }
-    shares_: list[tuple[Payment, int]] = []
-    for payment in sorted(payments, key=ranks[refund.policy]):
-        share = min(amount, payment.refundable)
-        if share:
-            shares_.append((payment, share))
-            amount -= share
-    return shares_
+    there = (p for p in settled_payments(order) if p.refundable > 0 and p.id not in failed)
+    payments = _ranked(there, refund.policy)
+    preferred = _preferred(order, refund, payments, min(amount, sum(p.refundable for p in payments)))
+    shares = in_turn(amount, preferred)
+    rest = in_turn(amount - sum(shares), (p.refundable - s for p, s in zip(payments, shares, strict=True)))
+    both = zip(payments, shares, rest, strict=True)
+    return [(payment, share + more) for payment, share, more in both if share + more]
+
+
+def _ranked(payments: Iterable[Payment], policy: str) -> list[Payment]:
+    """Which gives back first: the last taken, but for what the policy prefers; in proportion, ties as they were taken.
+
+    A deposit comes after a card: it goes back to a bank account, which somebody has to name.
+    """
+    lasts = sorted(payments, key=lambda p: -p.position)
+    match policy:
+        case "proportional":
+            return lasts[::-1]
+        case "card_first":
+            return sorted(lasts, key=lambda p: (p.method in INTERNAL_METHODS, p.method != "card"))
+        case "store_value_first":
+            return sorted(lasts, key=lambda p: p.method not in INTERNAL_METHODS)
+        case _:
+            return lasts
+
+
+def _preferred(order: Order, refund: Refund, payments: Sequence[Payment], amount: int) -> Sequence[int]:
+    """How much each payment gives back at most, before any gives more."""
+    match refund.policy:
+        case "proportional":
+            return _in_proportion(payments, amount)
+        case "section_bound":
+            sections = {line.section_id for line in order.refund_lines if line.refund_id == refund.id}
+            return [min(p.refundable, _paid_for(order, p, sections)) for p in payments]
+        case _:
+            return [p.refundable for p in payments]
+
+
+def _in_proportion(payments: Sequence[Payment], amount: int) -> Sequence[int]:
+    """Of all that has ever been given back each has its share: many small refunds are as one (M7)."""
+    given_back = [p.refunded + p.refund_pending for p in payments]
+    targets = allocate(sum(given_back) + amount, [p.captured for p in payments])
+    missing = [max(0, target - done) for target, done in zip(targets, given_back, strict=True)]
+    return allocate(amount, missing) if sum(missing) > amount else missing
+
+
+def _paid_for(order: Order, payment: Payment, sections: Set[UUID | None]) -> int:
+    """What of a payment was taken for some sections."""
+    rows = (a for a in order.allocations if a.payment_id == payment.id and a.section_id in sections)
+    return sum(row.captured - row.refunded for row in rows)
 
 
 def _manual(order: Order, wanted: Sequence[AskedLeg], amount: int, moment: Moment) -> list[tuple[Payment, int]]:

@@ -35,6 +35,7 @@ from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask
 from domain.section import Item, Section, stock_moves
+from domain.states import BalanceState, PaidStatus
 from domain.taking import capturable, settle
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -217,6 +218,7 @@ class Desk:
         return True
 
 
+UNSETTLED = frozenset({PaidStatus.OVERPAID, PaidStatus.PARTIALLY_PAID})
 UNENDED = frozenset({Outcome.INITIATED, Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.UNKNOWN})
 
 
@@ -239,6 +241,7 @@ def _idle(item: Item) -> int:
 def check(order: Order) -> None:
     """Everything that must hold for any order at any time."""
     _check_header(order)
+    _check_sections(order)
     _check_exposure(order)
     for payment in order.payments:
         _check_payment(order, payment)
@@ -257,6 +260,13 @@ def check(order: Order) -> None:
     packed = [(p.shipment_id, p.item_id) for p in order.shipment_items]
     assert len(set(packed)) == len(packed)
     assert all(p.quantity == order.item(p.item_id).quantity for p in order.shipment_items), "a parcel lost pieces"
+
+
+def _check_sections(order: Order) -> None:
+    """What is settled as a whole is settled in each section, whichever payments have paid and given back."""
+    if order.balance is BalanceState.SETTLED and not order.in_flight:
+        odd = {s.number: s.payment_status for s in order.sections if s.payment_status in UNSETTLED}
+        assert not odd, "a section of a settled order is not"
 
 
 def _check_header(order: Order) -> None:

@@ -12,7 +12,7 @@ from domain.checkout import AskedPayment
 from domain.errors import AmountExceeded, IllegalTransition, Invalid, NothingToDo
 from domain.fulfillment import Pieces
 from domain.gateway import OperationKind
-from domain.refund import AskedLeg, AskedRefund, RefundWindowOver, grant, settle_refunds
+from domain.refund import AskedLeg, AskedRefund, BankAccountRequired, RefundWindowOver, grant, settle_refunds
 from domain.states import BalanceState, LegStatus, OrderStatus, PaidStatus, RefundStatus
 from tests.domain.desk import OK, UNKNOWN, Desk, a_checkout, declined
 
@@ -322,3 +322,31 @@ def test_a_payment_too_old_is_not_named_by_hand_and_nobody_unknown_gets_credit()
     with pytest.raises(AmountExceeded) as refused:
         refunds(desk, AskedRefund(amount=5000))
     assert refused.value.figures["too_late"] == [str(desk.payment(0).id)]
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=30))
+def test_many_refunds_in_proportion_are_as_one(amounts: list[int]) -> None:
+    desk = placed(AskedPayment("points", 6270), AskedPayment("card", 56430, "tok-1"))
+    for amount in amounts:
+        refunds(desk, AskedRefund(amount=amount, policy="proportional"))
+        desk.succeed()
+    assert abs(desk.payment(0).refunded - sum(amounts) / 10) < 1
+    assert desk.order.refunded == sum(amounts)
+
+
+def test_cards_come_before_a_deposit_whose_account_nobody_has_named() -> None:
+    desk = Desk(a_checkout(AskedPayment("card", 30000, "tok-1"), AskedPayment("virtual_account", 32700)))
+    desk.succeed()
+    refunds(desk, AskedRefund(amount=10000, policy="card_first"))
+    assert legs(desk) == [("card-0", 10000)]
+    with pytest.raises(BankAccountRequired):
+        refunds(desk, AskedRefund(amount=40000, policy="card_first"))
+
+
+def test_a_refund_that_is_bound_to_its_section_is_taken_from_what_paid_for_it() -> None:
+    desk = placed(AskedPayment("card", 30000, "tok-1"), AskedPayment("card", 32700, "tok-2"))
+    paid = {a.payment_id: a.amount for a in desk.order.allocations if a.section_id == desk.section(2).id}
+    last = paid[desk.payment(1).id]
+    refunds(desk, AskedRefund((Pieces(desk.item("MUG").id, 1),), policy="section_bound"))
+    assert 0 < last < 14900
+    assert legs(desk) == [("card-1", last), ("card-0", 14900 - last)]

@@ -255,3 +255,15 @@ def test_what_waits_for_its_payment_is_not_refunded() -> None:
         refunds(desk, AskedRefund((Pieces(new.id, 1),)))
     cancels(desk, section=3)
     assert (desk.order.balance, desk.order.refunded) == (BalanceState.SETTLED, 0)
+
+
+def test_what_is_canceled_while_a_difference_is_asked_for_gives_back_only_what_is_there() -> None:
+    desk = Desk(a_checkout())
+    desk.succeed()
+    desk.ships(2)
+    desk.delivers(2)
+    sends(desk, "exchange", Wanted(desk.item("MUG").id, 1, "TEE"))
+    refunds(desk, AskedRefund(amount=62700))
+    desk.succeed()
+    cancels(desk, section=1)
+    assert (desk.section(1).status, desk.order.refunded) == (SectionStatus.CANCELED, 62700)
