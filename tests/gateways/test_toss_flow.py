@@ -1,5 +1,6 @@
 """Toss's ways to pay, end to end over HTTP: the customer's window, the virtual account, a billing key that waits."""
 
+import base64
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,12 @@ import pytest
 
 from domain.gateway import Amounts, Answer, Call, Issue, Outcome
 from gateways.toss.adapter import TossGateway
-from tests.gateways.rig import LOOKUP, NEUTRALIZE, REFUND, VOID, SandboxServer, effects, eventually, succeeded
+from tests.gateways.rig import KEY, LOOKUP, NEUTRALIZE, REFUND, VOID, SandboxServer, effects, eventually, succeeded
 from tests.gateways.rigs.toss import TossRig, an_account
 
 ACCOUNT = "toss-c"
 BACK = "https://shop.test/back?cart=1"
+CREDENTIALS = {"Authorization": f"Basic {base64.b64encode(f'{KEY}:'.encode()).decode()}"}
 
 
 @pytest.fixture
@@ -125,6 +127,36 @@ async def test_a_deposit_is_found_refunded_to_an_account_and_may_bounce(toss: To
     refund = await succeeded(toss, dataclasses.replace(toss.follow(call, REFUND, 4_000, reference), details=where))
     assert refund.amounts == Amounts(10_000, 10_000, 4_000, 0)
     assert toss.money(call).net == 6_000
+
+
+NAMED = """
+02 12 23 27 30 35 45 48 50 54 60 64 S0 S6 ST
+06=KOOKMIN 88=SHINHAN 45=SAEMAUL 90=KAKAOBANK 54=HSBC S0=YUANTA_SECURITES S6=KOREA_INVESTMENT_AND_SECURITIES
+45=새마을 92=토스 92=토스뱅크 90=카카오 90=카카오뱅크 89=케이 31=iM뱅크
+31=대구 37=전북은행 35=제주 48=신협 27=씨티 23=SC제일 ST=토스증권
+"""
+"""The number that an answer has, and what else a request may call the bank or securities firm."""
+
+
+async def test_a_deposit_goes_back_to_every_bank_and_securities_firm_that_toss_lists(
+    toss: TossRig, sandbox: SandboxServer
+) -> None:
+    call = account_of(toss)
+    reference = (await toss.gateway.perform(call)).reference
+    assert sandbox.http.post(f"/toss/{ACCOUNT}/deposit/{reference}", data={"action": "deposit"}).status_code == 200
+    path = f"/toss/{ACCOUNT}/v1/payments/{reference}"
+    for number, _, name in (word.partition("=") for word in NAMED.split()):
+        named = name or number
+        where = {"refund_bank": named, "refund_account": "1002123456789", "refund_holder": "김민지"}
+        await succeeded(toss, dataclasses.replace(toss.follow(call, REFUND, 100, reference), details=where))
+        shown = sandbox.http.get(path, headers=CREDENTIALS).json()["virtualAccount"]
+        assert shown["refundReceiveAccount"]["bankCode"] == number, named
+    nobody = {"refund_bank": "금고은행", "refund_account": "1002123456789", "refund_holder": "김민지"}
+    refused = await toss.gateway.perform(dataclasses.replace(toss.follow(call, REFUND, 100, reference), details=nobody))
+    assert refused.decline is not None
+    assert refused.decline.code == "INVALID_BANK"
+    firm = await toss.gateway.perform(dataclasses.replace(account_of(toss), details={"bank": "S0"}))
+    assert firm.outcome is not Outcome.ACTION_REQUIRED, "nobody can deposit at a securities firm"
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after"])

@@ -5,7 +5,7 @@ import binascii
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,26 +13,13 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from gateways.sandbox.server.intake import ACCOUNT
+from gateways.sandbox.server.vendors.toss_bank import INSTITUTIONS, ISSUERS, number_of
 from gateways.sandbox.server.vendors.toss_error import ERRORS, TossError
 from gateways.sandbox.server.vendors.toss_payment import KST, METHODS
 
 MAX_BODY_BYTES = 65_536
 LONGEST_KEY = 300
 USUAL_HOURS, _MOST_HOURS = 168, 720
-BANKS = frozenset({"39", "34", "06", "03", "11", "31", "32", "07", "88", "20", "71", "37", "81", "89", "90", "92"})
-_BANK_NAMES = {
-    "경남": "39",
-    "광주": "34",
-    "국민": "06",
-    "기업": "03",
-    "농협": "11",
-    "부산": "32",
-    "수협": "07",
-    "신한": "88",
-    "우리": "20",
-    "우체국": "71",
-    "하나": "81",
-}
 _ORDER_ID = re.compile(r"[A-Za-z0-9_.=-]{6,64}")
 _CUSTOMER_KEY = re.compile(r"[A-Za-z0-9_=.,@*-]{2,300}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
@@ -149,12 +136,11 @@ def check_card(body: Mapping[str, Any]) -> str:
     return masked(number)
 
 
-def bank_of(body: Mapping[str, Any]) -> str:
-    """The code of a bank, which may be given as code or name."""
-    stated = text(body, "bank", 20)
-    code = _BANK_NAMES.get(stated.removesuffix("은행"), stated)
-    _require(code in BANKS, "INVALID_BANK")
-    return code
+def bank_of(body: Mapping[str, Any], among: Set[str] = ISSUERS) -> str:
+    """The number of a bank, which may be given by number or name."""
+    number = number_of(text(body, "bank", 50))
+    _require(number in among, "INVALID_BANK")
+    return str(number)
 
 
 def masked(number: str) -> str:
@@ -191,7 +177,7 @@ def refund_account(body: Mapping[str, Any]) -> dict[str, str] | None:
     _require(isinstance(number, str) and _DIGITS.fullmatch(number), "INVALID_REFUND_ACCOUNT_NUMBER")
     holder = stated.get("holderName")
     _require(isinstance(holder, str) and 1 <= len(holder) <= 60, "INVALID_REFUND_ACCOUNT_INFO")
-    return {"bankCode": bank_of(stated), "accountNumber": str(number), "holderName": str(holder)}
+    return {"bankCode": bank_of(stated, INSTITUTIONS), "accountNumber": str(number), "holderName": str(holder)}
 
 
 def text(body: Mapping[str, Any], name: str, longest: int) -> str:
