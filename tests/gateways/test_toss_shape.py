@@ -236,3 +236,63 @@ def test_a_cash_receipt_is_issued_cancelled_in_parts_and_listed(sandbox: Sandbox
     assert made(ask(sandbox, "GET", "/cash-receipts?requestDate=2020-01-01"))["data"] == []
     assert code_of(ask(sandbox, "GET", "/cash-receipts?requestDate=today")) == (400, "INVALID_REQUEST")
     assert sandbox.ledger(merchant_ref=order["orderId"])["operations"] == []
+
+
+def a_deposit(server: SandboxServer, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A virtual account before and after somebody has paid into it."""
+    body = an_order(10_000, taxFreeAmount=500) | {"customerName": "김토스", "bank": "20"} | more
+    waiting = made(ask(server, "POST", "/virtual-accounts", body))
+    assert server.http.post(waiting["checkout"]["url"], data={"action": "deposit"}).status_code == 200
+    return waiting, made(ask(server, "GET", f"/payments/{waiting['paymentKey']}"))
+
+
+def test_a_deposit_has_the_cash_receipt_that_was_asked_for_and_each_cancel_its_own(sandbox: SandboxServer) -> None:
+    asked = {"type": "소득공제", "registrationNumber": "01012345678"}
+    waiting, paid = a_deposit(sandbox, cashReceipt=asked)
+    assert (waiting["cashReceipt"], waiting["cashReceipts"]) == (None, None)
+    shown = paid["cashReceipt"]
+    assert set(shown) == {"type", "receiptKey", "issueNumber", "receiptUrl", "amount", "taxFreeAmount"}
+    assert (shown["type"], shown["amount"], shown["taxFreeAmount"]) == ("소득공제", 10_000, 500)
+    account = {"bank": "20", "accountNumber": "1002123456789", "holderName": "김민지"}
+    part = {"cancelReason": "x", "cancelAmount": 4_000, "taxFreeAmount": 200, "refundReceiveAccount": account}
+    cancelled = made(ask(sandbox, "POST", f"/payments/{paid['paymentKey']}/cancel", part))
+    issued, back = cancelled["cashReceipts"]
+    assert ([issued], cancelled["cashReceipt"]) == (paid["cashReceipts"], shown)
+    assert shown.items() <= issued.items()
+    assert (issued["transactionType"], issued["issueStatus"], issued["customerIdentityNumber"]) == (
+        "CONFIRM",
+        "IN_PROGRESS",
+        "01012345678",
+    )
+    assert (back["transactionType"], back["amount"], back["taxFreeAmount"]) == ("CANCEL", 4_000, 200)
+    assert cancelled["cancels"][0]["receiptKey"] == back["receiptKey"] != issued["receiptKey"]
+
+
+def test_a_deposit_that_bounced_has_no_cash_receipt(sandbox: SandboxServer) -> None:
+    asked = {"type": "지출증빙", "registrationNumber": "1234567890"}
+    _, paid = a_deposit(sandbox, cashReceipt=asked)
+    sandbox.http.post(paid["checkout"]["url"], data={"action": "bounce"})
+    waiting = made(ask(sandbox, "GET", f"/payments/{paid['paymentKey']}"))
+    assert (waiting["status"], waiting["cashReceipts"]) == ("WAITING_FOR_DEPOSIT", None)
+
+
+@pytest.mark.parametrize("asked", [None, {"type": "미발행"}])
+def test_a_deposit_whose_customer_wants_no_cash_receipt_has_none(sandbox: SandboxServer, asked: Any) -> None:
+    _, paid = a_deposit(sandbox, cashReceipt=asked)
+    assert (paid["status"], paid["cashReceipt"], paid["cashReceipts"]) == ("DONE", None, None)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [],
+        {},
+        {"type": "영수증"},
+        {"type": ["소득공제"]},
+        {"type": "소득공제"},
+        {"type": "소득공제", "registrationNumber": "x"},
+    ],
+)
+def test_a_cash_receipt_for_nobody_is_refused(sandbox: SandboxServer, asked: Any) -> None:
+    body = an_order() | {"customerName": "김토스", "bank": "20", "cashReceipt": asked}
+    assert code_of(ask(sandbox, "POST", "/virtual-accounts", body)) == (400, "INVALID_REQUEST")

@@ -178,7 +178,8 @@ class Desk:
         name, bank = intake.text(body, "customerName", 100), intake.bank_of(body)
         due_at = intake.due_of(body, self._counter.clock())
         paper = Paper.new("NORMAL", body, VIRTUAL_ACCOUNT, self._counter.clock())
-        return self._issue(account, paper, {"bank": bank, "name": name, "due_at": due_at}, key)
+        wanted = {"bank": bank, "name": name, "due_at": due_at, "receipt": intake.cash_receipt(body)}
+        return self._issue(account, paper, wanted, key)
 
     def deposit(self, account: str, paper: Paper) -> None:
         """The customer pays into the virtual account; `settled` follows from the ledger's announcement."""
@@ -192,7 +193,7 @@ class Desk:
         if payment is None or paper.account is None or self.status(account, paper) != "DONE":
             return
         self._counter.ledger.reopen(payment, self._counter.stamp(account, payment.idempotency_key))
-        paper.approved_at, paper.last_transaction = None, new_transaction_key()
+        paper.approved_at, paper.last_transaction, paper.receipts = None, new_transaction_key(), []
         self.papers.keep(account, paper)
         self._tell_of_deposit(account, paper, "authorize")
 
@@ -312,7 +313,7 @@ class Desk:
             raise TossError("INVALID_REFUND_ACCOUNT_INFO")
 
     def _note_cancel(self, paper: Paper, amount: int, left: int, body: Mapping[str, Any]) -> None:
-        paper.last_transaction = new_transaction_key()
+        paper.last_transaction, now = new_transaction_key(), self._counter.clock()
         tax_free, tax_exempt = untaxed(paper, amount + left)
         if left:
             tax_free, tax_exempt = (intake.whole(body, name, 0) for name in ("taxFreeAmount", "taxExemptionAmount"))
@@ -321,10 +322,10 @@ class Desk:
                 "transactionKey": paper.last_transaction,
                 "cancelReason": body["cancelReason"],
                 "taxExemptionAmount": tax_exempt,
-                "canceledAt": self._counter.clock(),
+                "canceledAt": now,
                 "transferDiscountAmount": 0,
                 "easyPayDiscountAmount": 0,
-                "receiptKey": None,
+                "receiptKey": paper.note_receipt("CANCEL", amount, tax_free, now) if paper.receipts else None,
                 "cancelAmount": amount,
                 "taxFreeAmount": tax_free,
                 "refundableAmount": left,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from gateways.sandbox.server.intake import ACCOUNT
 from gateways.sandbox.server.vendors.toss_bank import INSTITUTIONS, ISSUERS, number_of
 from gateways.sandbox.server.vendors.toss_error import ERRORS, TossError
-from gateways.sandbox.server.vendors.toss_payment import KST, METHODS
+from gateways.sandbox.server.vendors.toss_payment import KST, METHODS, RECEIPT_TYPES
 
 MAX_BODY_BYTES = 65_536
 LONGEST_KEY = 300
@@ -38,6 +38,7 @@ _NUMBERS = frozenset(
 _FREE = frozenset({"metadata", "useEscrow", "cultureExpense"})
 """Fields whose values stay what they are."""
 _MAX_AMOUNT = 10**12
+_NO_RECEIPT = "미발행"
 _MINIMUM = {"카드": 100, "계좌이체": 200}
 _MOST_MONTHS = 12
 _MONTHS_FROM = 50_000
@@ -178,6 +179,19 @@ def refund_account(body: Mapping[str, Any]) -> dict[str, str] | None:
     holder = stated.get("holderName")
     _require(isinstance(holder, str) and 1 <= len(holder) <= 60, "INVALID_REFUND_ACCOUNT_INFO")
     return {"bankCode": bank_of(stated, INSTITUTIONS), "accountNumber": str(number), "holderName": str(holder)}
+
+
+def cash_receipt(body: Mapping[str, Any]) -> dict[str, str] | None:
+    """The cash receipt that a depositor wants: what for, and whose it is; None for none."""
+    stated = body.get("cashReceipt")
+    if stated is None:
+        return None
+    _require(isinstance(stated, dict) and stated.get("type") in [*RECEIPT_TYPES, _NO_RECEIPT])
+    if stated["type"] == _NO_RECEIPT:
+        return None
+    number = text(stated, "registrationNumber", 30)
+    _require(number.isdecimal())
+    return {"type": stated["type"], "customerIdentityNumber": number}
 
 
 def text(body: Mapping[str, Any], name: str, longest: int) -> str:

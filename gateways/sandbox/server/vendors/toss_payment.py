@@ -13,10 +13,14 @@ from gateways.sandbox.server.vendors.toss_error import EXPIRED
 KST = timezone(timedelta(hours=9))
 AUTHENTICATE_SECONDS = 1_800
 CONFIRM_SECONDS = 600
+_RECEIPT_SECONDS = 86_400
+"""What the tax office takes: until then a cash receipt is IN_PROGRESS."""
 CARD, VIRTUAL_ACCOUNT, TRANSFER, PHONE, EASY = "카드", "가상계좌", "계좌이체", "휴대폰", "간편결제"
 CARD_NUMBER = "12345678****000*"
 """Of the sandbox's own cards."""
 GIFTS = frozenset({"문화상품권", "도서문화상품권", "게임문화상품권"})
+RECEIPT_TYPES = frozenset({"소득공제", "지출증빙"})
+"""What a cash receipt is for: the income tax of a person, the expenses of a business."""
 METHODS: Mapping[str, str] = {
     "CARD": CARD,
     "VIRTUAL_ACCOUNT": VIRTUAL_ACCOUNT,
@@ -28,6 +32,7 @@ METHODS: Mapping[str, str] = {
     "GAME_GIFT_CERTIFICATE": "게임문화상품권",
 }
 """The English words that requests may use. Answers always have the Korean ones."""
+_RECEIPT_FIELDS = ("type", "receiptKey", "issueNumber", "receiptUrl", "amount", "taxFreeAmount")
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 
 
@@ -66,8 +71,10 @@ class Paper:
     expired: bool = False
     failure: dict[str, str] | None = None
     account: dict[str, Any] | None = None
-    """Of a virtual account: bank, number, name, due_at, refund."""
+    """Of a virtual account: bank, number, name, due_at, refund, and the cash receipt that was asked for."""
     cancels: list[dict[str, Any]] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
+    """Cash receipts of a deposit whose customer asked for them: that of the deposit, then one for each cancel."""
 
     @classmethod
     def new(cls, type_: str, order: Mapping[str, Any], method: str, now: float) -> Self:
@@ -95,6 +102,18 @@ class Paper:
         """Money has come."""
         self.approved_at = now
         self.approval = self.last_transaction = new_transaction_key()
+        self.note_receipt("CONFIRM", self.total, self.tax_free, now)
+
+    def note_receipt(self, transaction: str, amount: int, tax_free: int, now: float) -> str | None:
+        """A deposit's cash receipt, or the taking back of it, if its customer has asked for one: the key."""
+        asked = None if self.account is None else self.account.get("receipt")
+        if asked is None:
+            return None
+        key, number = secrets.token_urlsafe(24), f"{secrets.randbelow(10**9):09d}"
+        about = {"receiptKey": key, "orderId": self.order_id, "orderName": self.order_name, "issueNumber": number}
+        sums = {"transactionType": transaction, "amount": amount, "taxFreeAmount": tax_free, "at": now}
+        self.receipts.append({**about, **asked, **sums})
+        return key
 
 
 class Papers:
@@ -168,6 +187,7 @@ def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dic
     tax_free, tax_exempt = untaxed(paper, balance)
     vat = vat_of(balance - tax_free - tax_exempt)
     status = status_of(paper, payment, now)
+    receipts = [cash_receipt(event, now, base) for event in paper.receipts]
     page = "window" if paper.account is None else "deposit"
     checkout = f"{base}/{page}/{paper.key}"
     if payment is not None and payment.status is Status.REQUIRES_ACTION and paper.account is None:
@@ -189,8 +209,8 @@ def as_json(paper: Paper, payment: Payment | None, now: float, base: str) -> dic
         "transfer": {"bankCode": "20", "settlementStatus": "INCOMPLETED"} if paper.method == TRANSFER else None,
         "mobilePhone": _mobile_phone(paper, base),
         "giftCertificate": _gift(paper),
-        "cashReceipt": None,
-        "cashReceipts": None,
+        "cashReceipt": {name: receipts[0][name] for name in _RECEIPT_FIELDS} if receipts else None,
+        "cashReceipts": receipts or None,
         "discount": None,
         "cancels": [_cancel(cancel) for cancel in paper.cancels] or None,
         "secret": paper.secret,
@@ -224,6 +244,20 @@ def untaxed(paper: Paper, balance: int) -> tuple[int, int]:
 def receipt_url(paper: Paper, base: str) -> str:
     """The page that a customer may be shown."""
     return f"{base}/receipt/{paper.key}"
+
+
+def cash_receipt(event: Mapping[str, Any], now: float, base: str) -> dict[str, Any]:
+    """The ``CashReceipt`` object of an issue or a cancel."""
+    return {
+        **{name: event[name] for name in ("receiptKey", "orderId", "orderName", "type", "issueNumber")},
+        "receiptUrl": f"{base}/cash-receipt/{event['receiptKey']}",
+        "businessNumber": "1234567890",
+        **{name: event[name] for name in ("transactionType", "amount", "taxFreeAmount")},
+        "issueStatus": "IN_PROGRESS" if now < event["at"] + _RECEIPT_SECONDS else "COMPLETED",
+        "failure": None,
+        "customerIdentityNumber": event["customerIdentityNumber"],
+        "requestedAt": korean(event["at"]),
+    }
 
 
 def vat_of(taxable: int) -> int:

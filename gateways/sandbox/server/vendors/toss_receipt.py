@@ -1,7 +1,4 @@
-"""Toss Payments' cash receipts (현금영수증): issued, cancelled and listed. They move no money.
-
-The tax office takes a day: until then a receipt is IN_PROGRESS.
-"""
+"""Toss Payments' cash receipts (현금영수증) beside its payments: issued, cancelled and listed. They move no money."""
 
 import secrets
 from collections.abc import Mapping
@@ -11,10 +8,8 @@ from typing import Any
 from gateways.sandbox.server.personality import Counter, Said
 from gateways.sandbox.server.vendors import toss_intake as intake
 from gateways.sandbox.server.vendors.toss_error import TossError
-from gateways.sandbox.server.vendors.toss_payment import KST, korean
+from gateways.sandbox.server.vendors.toss_payment import KST, RECEIPT_TYPES, cash_receipt, korean
 
-_APPROVED_AFTER_SECONDS = 86_400
-_TYPES = frozenset({"소득공제", "지출증빙"})
 _USUAL, _MOST = 100, 10_000
 
 
@@ -28,7 +23,7 @@ class Receipts:
         """For a payment that did not go through Toss."""
         intake.check_order(body, "현금영수증")
         kind, customer = intake.text(body, "type", 10), intake.text(body, "customerIdentityNumber", 30)
-        if kind not in _TYPES or not customer.isdecimal():
+        if kind not in RECEIPT_TYPES or not customer.isdecimal():
             raise TossError("INVALID_REQUEST")
         fixed = {name: body[name] for name in ("orderId", "orderName", "amount")}
         about = {"receiptKey": secrets.token_urlsafe(24), "type": kind, "customerIdentityNumber": customer, **fixed}
@@ -69,19 +64,7 @@ class Receipts:
         return Said.json(200, self._shown(account, event))
 
     def _shown(self, account: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """The ``CashReceipt`` object."""
-        waits = self._counter.clock() < event["at"] + _APPROVED_AFTER_SECONDS
-        url = f"{self._counter.public_url}/toss/{account}/cash-receipt/{event['receiptKey']}"
-        return {
-            **{name: event[name] for name in ("receiptKey", "orderId", "orderName", "type", "issueNumber")},
-            "receiptUrl": url,
-            "businessNumber": "1234567890",
-            **{name: event[name] for name in ("transactionType", "amount", "taxFreeAmount")},
-            "issueStatus": "IN_PROGRESS" if waits else "COMPLETED",
-            "failure": None,
-            "customerIdentityNumber": event["customerIdentityNumber"],
-            "requestedAt": korean(event["at"]),
-        }
+        return cash_receipt(event, self._counter.clock(), f"{self._counter.public_url}/toss/{account}")
 
 
 def _is_day(text: str) -> bool:
