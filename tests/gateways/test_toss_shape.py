@@ -296,3 +296,14 @@ def test_a_deposit_whose_customer_wants_no_cash_receipt_has_none(sandbox: Sandbo
 def test_a_cash_receipt_for_nobody_is_refused(sandbox: SandboxServer, asked: Any) -> None:
     body = an_order() | {"customerName": "김토스", "bank": "20", "cashReceipt": asked}
     assert code_of(ask(sandbox, "POST", "/virtual-accounts", body)) == (400, "INVALID_REQUEST")
+
+
+def test_a_cancel_is_in_the_currency_of_its_payment(sandbox: SandboxServer) -> None:
+    path = f"/payments/{made(ask(sandbox, 'POST', '/billing/tok_ok', an_order(customerKey=CUSTOMER)))['paymentKey']}"
+    part = {"cancelReason": "x", "cancelAmount": 4_000}
+    for wrong in ("USD", "", ["KRW"]):
+        refused = ask(sandbox, "POST", f"{path}/cancel", {**part, "currency": wrong})
+        assert code_of(refused) == (400, "INVALID_REQUEST")
+    assert made(ask(sandbox, "GET", path))["cancels"] is None
+    for currency, left in (("KRW", 11_000), (None, 7_000)):
+        assert made(ask(sandbox, "POST", f"{path}/cancel", {**part, "currency": currency}))["balanceAmount"] == left

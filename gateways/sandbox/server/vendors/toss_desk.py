@@ -232,6 +232,7 @@ class Desk:
     def cancel(self, account: str, paper: Paper, body: Mapping[str, Any], key: str) -> Said:
         """``POST /v1/payments/{paymentKey}/cancel``: all that is left, or ``cancelAmount``."""
         intake.text(body, "cancelReason", _LONGEST_REASON)
+        intake.check_currency(body)
         status, payment = self.status(account, paper), self.payment(account, paper)
         if status == "CANCELED":
             raise TossError("ALREADY_CANCELED_PAYMENT")

@@ -181,6 +181,11 @@ def refund_account(body: Mapping[str, Any]) -> dict[str, str] | None:
     return {"bankCode": bank_of(stated, INSTITUTIONS), "accountNumber": str(number), "holderName": str(holder)}
 
 
+def check_currency(body: Mapping[str, Any]) -> None:
+    """A cancel may state its currency, which is that of the payment."""
+    _require(body.get("currency") in [None, "KRW"])
+
+
 def cash_receipt(body: Mapping[str, Any]) -> dict[str, str] | None:
     """The cash receipt that a depositor wants: what for, and whose it is; None for none."""
     stated = body.get("cashReceipt")
