@@ -124,7 +124,7 @@ def test_a_token_says_when_it_ends_under_both_names_of_the_manual(raw: httpx.Cli
     assert list(token) == fields
     assert token["expireAt"] == token["expiredAt"] > token["now"]
     assert re.fullmatch(MOMENT, token["expireAt"])
-    assert re.fullmatch("[0-9a-f]{64}", token["accessToken"])
+    assert re.fullmatch("[0-9a-f]{40}", token["accessToken"])
 
 
 def test_a_billing_id_is_said_in_small_letters_and_in_capitals(raw: httpx.Client) -> None:

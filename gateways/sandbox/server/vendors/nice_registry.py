@@ -49,7 +49,7 @@ class Registry:
         now = self._counter.clock()
         held = self._counter.read(account, "token_of", credential.client)
         if held is None or held["until"] < now or held["secret"] != credential.secret:
-            held = {"token": secrets.token_hex(32), "until": now + intake.TOKEN_SECONDS, "secret": credential.secret}
+            held = {"token": secrets.token_hex(20), "until": now + intake.TOKEN_SECONDS, "secret": credential.secret}
             self._counter.write(account, "token_of", credential.client, held)
             known = {"until": held["until"], "client": credential.client, "secret": credential.secret}
             self._counter.write(account, "token", held["token"], known)
