@@ -1,11 +1,13 @@
 """Payment links of the sandbox's Adyen: paid once, expired, or made good for several payments."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
-from tests.gateways.rig import KEY, eventually
+from tests.gateways.rig import KEY, LOOKUP, eventually
 from tests.gateways.rigs.adyen import MERCHANT, AdyenRig, post
 
 
@@ -54,7 +56,8 @@ def test_a_link_that_was_expired_takes_no_payment(adyen: AdyenRig) -> None:
     link = a_link(adyen)
     assert patch(adyen, link["id"], {"status": "active"}).status_code == 422
     assert patch(adyen, link["id"], {"status": "expired"}).json()["status"] == "expired"
-    over = a_link(adyen, expiresAt="2020-01-01T00:00:00Z")
+    adyen.arm("clock_skew", LOOKUP, ms=-60_000)
+    over = a_link(adyen, expiresAt=(datetime.now(UTC) - timedelta(seconds=30)).isoformat())
     for gone in (link, over):
         assert (status(adyen, gone), "expired" in press(gone, "pay").text) == ("expired", True)
         assert adyen.net(gone["reference"]) == 0
@@ -73,8 +76,14 @@ def test_a_reusable_link_is_paid_again_and_manual_capture_only_holds(adyen: Adye
 def test_a_link_that_is_not_there_is_not_valid(adyen: AdyenRig) -> None:
     for said in (adyen.get("/v72/paymentLinks/PLNOBODY"), patch(adyen, "PLNOBODY", {"status": "expired"})):
         assert (said.status_code, said.json()["message"]) == (422, "Field 'linkId' is not valid.")
-    too_late = {"merchantAccount": MERCHANT, "reference": "r", "expiresAt": "2999-01-01T00:00:00Z"}
-    body = {**too_late, "amount": {"currency": "EUR", "value": 1}}
-    assert post(adyen, "/v72/paymentLinks", body).json()["message"] == "Field 'expiresAt' is not valid."
     page = f"{adyen.url}/adyen/{adyen.account}/checkoutshopper/link/PLNOBODY"
     assert httpx.get(page, trust_env=False).status_code == 404
+
+
+@pytest.mark.parametrize("days", [-1, 0, 71])
+def test_a_link_ends_in_the_future_and_within_seventy_days(adyen: AdyenRig, days: int) -> None:
+    until = (datetime.now(UTC) + timedelta(days=days)).isoformat()
+    body = {"merchantAccount": MERCHANT, "reference": "r", "amount": {"currency": "EUR", "value": 1}}
+    said = post(adyen, "/v72/paymentLinks", {**body, "expiresAt": until})
+    words = (422, "192", "Field 'expiresAt' is not valid.")
+    assert (said.status_code, said.json()["errorCode"], said.json()["message"]) == words

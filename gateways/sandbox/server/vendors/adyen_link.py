@@ -45,7 +45,7 @@ class Links:
         read_reference(order.fields, required=True)
         now, link = self._counter.clock(), f"PL{secrets.token_hex(8).upper()}"
         expires = read_expiry(order.fields, now, _LASTS_SECONDS)
-        if expires > now + _LONGEST_SECONDS:
+        if not now < expires <= now + _LONGEST_SECONDS:
             raise invalid_field("expiresAt")
         if not isinstance(order.fields.get("returnUrl", ""), str):
             raise invalid_field("returnUrl")
