@@ -102,6 +102,20 @@ def test_an_error_says_it_in_adyens_words(adyen: AdyenRig, path: str, body: Any,
     assert post(adyen, f"/v72{path}", body).json()["message"] == words
 
 
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("channel", ["iOS", "Android", "Web"]),
+        ("countryCode", ["NL", "KR"]),
+        ("recurringProcessingModel", ["CardOnFile", "Subscription", "UnscheduledCardOnFile"]),
+        ("shopperInteraction", ["Ecommerce", "ContAuth", "Moto", "POS"]),
+    ],
+)
+def test_every_value_that_a_field_may_have_is_taken(adyen: AdyenRig, field: str, values: list[str]) -> None:
+    for value in [*values, None]:
+        assert post(adyen, "/v72/payments", a_payment(**{field: value})).status_code == 200, value
+
+
 def test_both_spellings_of_the_test_error_are_known(adyen: AdyenRig) -> None:
     for name in ("RequestedTestErrorResponseCode", "requestedTestErrorResponseCode"):
         said = post(adyen, "/v72/payments", a_payment(additionalData={name: "IOEXCEPTION_RECEIVED"}))
@@ -202,6 +216,9 @@ def test_a_card_number_tells_its_brand(adyen: AdyenRig, number: str, supported: 
         ("/paymentLinks", "returnUrl", True),
         ("/paymentLinks", "expiresAt", "0001-01-01T00:00:00+14:00"),
         ("/orders", "expiresAt", 7),
+        ("/sessions", "channel", "web"),
+        ("/paymentLinks", "countryCode", "N1"),
+        ("/paymentLinks", "recurringProcessingModel", "Monthly"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_in_adyens_way(adyen: AdyenRig, path: str, field: str, value: Any) -> None:

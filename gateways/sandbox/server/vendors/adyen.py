@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from gateways.sandbox.server.payment import SLOW_TOKEN, Payment
 from gateways.sandbox.server.personality import Counter, Personality, Said
-from gateways.sandbox.server.vendors.adyen_fields import refuse_unknown
+from gateways.sandbox.server.vendors.adyen_fields import refuse_unknown, refuse_unlisted
 from gateways.sandbox.server.vendors.adyen_intake import (
     LONGEST_KEY,
     Order,
@@ -188,6 +188,7 @@ class AdyenPersonality(Personality):
                 if not counter.claim(order.account):
                     raise AdyenError(403, "010", "Not allowed", "security")
                 refuse_stranger(order, counter.merchants)
+                refuse_unlisted(order.fields)
                 said = execute(order)
                 return self._keep(order, self.broken() if order.test_error == "IOEXCEPTION_RECEIVED" else said)
         except AdyenError as error:

@@ -1,5 +1,9 @@
-"""The fields of Adyen's request structures, Checkout v71 and v72 together: any other field is 400 702."""
+"""The fields of Adyen's request structures, Checkout v71 and v72 together: any other field is 400 702.
 
+Some may have a few values only: any other value is 422.
+"""
+
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,6 +84,26 @@ _STRUCTURES = {
     }.items()
 }
 _NESTED = {"amount": "Amount", "details": "PaymentCompletionDetails", "order": "EncryptedOrderData"}
+_VALUES = {
+    "channel": r"iOS|Android|Web",
+    "countryCode": r"[A-Za-z]{2}",
+    "recurringProcessingModel": r"CardOnFile|Subscription|UnscheduledCardOnFile",
+    "shopperInteraction": r"Ecommerce|ContAuth|Moto|POS",
+}
+_WORDS = {
+    "countryCode": ("200", "Field 'countryCode' is not valid."),
+    "shopperInteraction": ("000", "Invalid shopper interaction"),
+}
+"""Error code and message, where merchants have shown Adyen's."""
+
+
+def refuse_unlisted(fields: Mapping[str, Any]) -> None:
+    """Raises 422 for a value that its field cannot have."""
+    for name, listed in _VALUES.items():
+        given = fields.get(name)
+        if given is not None and (not isinstance(given, str) or re.fullmatch(listed, given) is None):
+            code, words = _WORDS.get(name, ("192", f"Field '{name}' is not valid."))
+            raise AdyenError(422, code, words)
 
 
 def refuse_unknown(structure: str, fields: Mapping[str, Any]) -> None:

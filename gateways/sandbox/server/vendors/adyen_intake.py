@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from domain.money import EXPONENTS
 from gateways.sandbox.server.intake import ACCOUNT, MAX_AMOUNT
 from gateways.sandbox.server.vendors.adyen_word import (
     AdyenError,
@@ -116,7 +117,7 @@ def read_amount(fields: Mapping[str, Any]) -> Amount:
     value, currency = given.get("value"), given.get("currency")
     if type(value) is not int or not 1 <= value <= MAX_AMOUNT:
         raise AdyenError(422, "137", "Field 'amount' is not valid.")
-    if not isinstance(currency, str) or len(currency) != 3 or not currency.isalpha() or not currency.isupper():
+    if not isinstance(currency, str) or currency not in EXPONENTS:
         raise AdyenError(422, "138", "Unsupported currency specified")
     return Amount(currency, value)
 
