@@ -136,6 +136,14 @@ def test_automatic_payment_methods_are_shown_as_they_were_chosen(merchant: Merch
     assert paid["status"] == "succeeded"
 
 
+def test_older_sdks_write_true_and_false_with_a_capital(merchant: Merchant) -> None:
+    automatic = {"automatic_payment_methods[enabled]": "True", "automatic_payment_methods[allow_redirects]": "never"}
+    paid = merchant.post("/payment_intents", **NEW, **automatic, confirm="True", payment_method="pm_card_visa")
+    assert paid["status"] == "succeeded"
+    assert merchant.post("/payment_intents", **NEW, **automatic, confirm="False")["status"] == "requires_payment_method"
+    assert merchant.error("POST", "/payment_intents", {**NEW, "confirm": "yes"})["message"] == "Invalid boolean: yes"
+
+
 def test_the_wrong_state_is_told_in_stripes_words(merchant: Merchant) -> None:
     paid = merchant.pay()
     held = merchant.pay(capture_method="manual")

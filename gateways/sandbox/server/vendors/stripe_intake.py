@@ -126,13 +126,13 @@ def text(params: Mapping[str, Any], name: str) -> str | None:
 
 
 def flag(params: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
-    """``true`` or ``false``."""
+    """``true`` or ``false``; older SDKs write them with a capital."""
     value = params.get(name)
     if value is None:
         return default
-    if not isinstance(value, str) or value not in {"true", "false"}:
+    if not isinstance(value, str) or value.lower() not in {"true", "false"}:
         raise Complaint(400, f"Invalid boolean: {value}", param=name)
-    return bool(value == "true")
+    return bool(value.lower() == "true")
 
 
 def choice(params: Mapping[str, Any], name: str, allowed: tuple[str, ...], default: str | None = None) -> str | None:
