@@ -201,6 +201,22 @@ def test_the_refunds_of_a_payment_are_turned_over_like_any_list(merchant: Mercha
     assert merchant.error("POST", f"/refunds/{made[0]}/cancel")["http"] == 400
 
 
+def test_the_refunds_of_a_charge_are_made_and_found_below_it(merchant: Merchant) -> None:
+    paid, other = merchant.pay()["latest_charge"], merchant.pay()["latest_charge"]
+    listed = merchant.get(f"/charges/{paid}", **{"expand[]": "refunds"})["refunds"]["url"].removeprefix("/v1")
+    made = [merchant.post(listed, amount="100", **{"metadata[a]": "1"})["id"] for _ in range(3)][::-1]
+    assert ids(merchant.get(listed, limit="2")) == made[:2]
+    assert ids(merchant.get(listed, limit="2", starting_after=made[1])) == made[2:]
+    assert merchant.get(f"{listed}/{made[0]}")["charge"] == paid
+    assert merchant.get(f"/charges/{paid}")["amount_refunded"] == 300
+    for method, path in (
+        ("GET", f"/charges/{other}/refunds/{made[0]}"),
+        ("GET", "/charges/ch_none/refunds"),
+        ("POST", "/charges/ch_none/refunds"),
+    ):
+        assert merchant.error(method, path)["http"] == 404, path
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

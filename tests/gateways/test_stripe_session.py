@@ -113,6 +113,48 @@ def test_a_session_has_what_the_sdk_names_and_nothing_else(merchant: Merchant) -
         assert always <= set(body), always - set(body)
 
 
+def test_the_types_that_older_scripts_name_are_shown(merchant: Merchant) -> None:
+    session = opened(merchant, **{"payment_method_types[]": "card"})
+    assert session["payment_method_types"] == ["card"]
+    assert press(session, "pay").status_code == 303
+
+
+def test_its_line_items_are_told_in_the_order_of_the_request(merchant: Merchant) -> None:
+    names = ["Order 1", *(f"Thing {number}" for number in range(1, 12))]
+    more = {
+        f"line_items[{number}]{field}": value
+        for number in range(1, 12)
+        for field, value in {
+            "[quantity]": "1",
+            "[price_data][currency]": "krw",
+            "[price_data][unit_amount]": "100",
+            "[price_data][product_data][name]": names[number],
+        }.items()
+    }
+    session = opened(merchant, **more)
+    path = f"/checkout/sessions/{session['id']}"
+    assert "line_items" not in session
+    first = merchant.get(f"{path}/line_items")
+    assert ([one["description"] for one in first["data"]], first["has_more"]) == (names[:10], True)
+    assert first["url"] == f"/v1{path}/line_items"
+    last = merchant.get(f"{path}/line_items", starting_after=ids(first)[-1])
+    assert ([one["description"] for one in last["data"]], last["has_more"]) == (names[10:], False)
+    expanded = merchant.get(path, **{"expand[]": ["line_items", "line_items.data.price.product"]})["line_items"]
+    assert ids(expanded) == ids(first)
+    item = expanded["data"][0]
+    assert (item["quantity"], item["amount_total"], item["price"]["unit_amount"]) == (2, 5_000, 2_500)
+    assert item["price"]["product"]["name"] == "Order 1"
+    for body, kind in (
+        (item, stripe.LineItem),
+        (item["price"], stripe.Price),
+        (item["price"]["product"], stripe.Product),
+    ):
+        assert set(body) <= set(kind.__annotations__)
+    refused = merchant.error("GET", f"{path}/line_items", {"starting_after": "li_none"})
+    assert (refused["http"], refused["code"]) == (400, "resource_missing")
+    assert merchant.error("GET", "/checkout/sessions/cs_none/line_items")["http"] == 404
+
+
 def test_a_card_that_is_declined_leaves_it_open_for_another(merchant: Merchant) -> None:
     session = opened(merchant)
     assert AWAY in httpx.get(session["url"], trust_env=False).text
@@ -176,10 +218,11 @@ def test_sessions_are_listed_by_what_they_are(merchant: Merchant) -> None:
         ({"expires_at": "in 29 minutes"}, "expires_at"),
         ({"expires_at": "in 1441 minutes"}, "expires_at"),
         ({"payment_intent_data[amount]": "1"}, "payment_intent_data[amount]"),
-        ({"payment_method_types[]": "card"}, "payment_method_types"),
+        ({"payment_method_types[]": ["card", "kr_card"]}, "payment_method_types"),
+        ({"payment_method_types[]": "shells"}, "payment_method_types"),
     ],
 )
-def test_what_stripe_would_refuse_opens_nothing(merchant: Merchant, changes: dict[str, str], param: str) -> None:
+def test_what_stripe_would_refuse_opens_nothing(merchant: Merchant, changes: dict[str, Any], param: str) -> None:
     minutes = re.fullmatch(r"in (\d+) minutes", changes.get("expires_at", ""))
     if minutes:
         changes = {"expires_at": str(int(time.time()) + 60 * int(minutes[1]) + 5)}

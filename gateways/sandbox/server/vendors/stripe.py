@@ -116,6 +116,7 @@ class StripeVoice(Personality):
                 account = self._account(request)
                 params = intake.parse(await paper.form(request))
                 intake.check_known(params, endpoint.name)
+                params |= paper.owner(request)
                 if len(key) > _MAX_KEY:
                     raise Complaint(400, f"Idempotency keys can have up to {_MAX_KEY} characters.")
                 fingerprint = paper.fingerprint(request.scope["path"], params)
@@ -151,7 +152,8 @@ class StripeVoice(Personality):
                 try:
                     params = intake.parse(request.url.query)
                     intake.check_known(params, endpoint.name)
-                    found = endpoint.act(account, request.path_params.get("id", ""), params, "")
+                    owned = {**params, **paper.owner(request)}
+                    found = endpoint.act(account, request.path_params.get("id", ""), owned, "")
                     return paper.said(200, self._book.shelf.expand(account, found, intake.words(params, "expand")))
                 except Complaint as complaint:
                     return self._complain(complaint)

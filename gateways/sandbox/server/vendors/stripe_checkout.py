@@ -13,6 +13,7 @@ from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_objects as objects
 from gateways.sandbox.server.vendors.stripe_event import Events
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
+from gateways.sandbox.server.vendors.stripe_item import line_items, total
 from gateways.sandbox.server.vendors.stripe_shelf import Shelf
 
 Json = dict[str, Any]
@@ -23,7 +24,6 @@ RUN_OUT = "run_out"
 _CARDS = {"pay": "pm_card_visa", "decline": "pm_card_chargeDeclined"}
 """What the customer does on the page -> the test card that is tried."""
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 30 * 60, 24 * 3600
-_MOST_ITEMS = 100
 _MAX_REFERENCE = 200
 _PAID = frozenset({"succeeded", "requires_capture"})
 _MODES = ("payment", "setup", "subscription")
@@ -56,14 +56,16 @@ class Checkouts:
     def create(self, account: str, params: Json) -> Json:
         """``POST /v1/checkout/sessions``. Raises `Complaint`."""
         _check_kind(params)
-        currency, total = _total(params)
         now = self._counter.clock()
+        items = line_items(params, now)
+        currency, amount = total(items)
         session_id = objects.new_id("cs_test")
-        session = _session(params, (currency, total), {"id": session_id, "created": int(now)})
+        session = _session(params, (currency, amount), {"id": session_id, "created": int(now)})
         session["url"] = f"{self._counter.public_url}/stripe/{account}/c/pay/{session_id}"
         session["expires_at"] = _expiry(params, int(now))
         self._shelf.put(account, session)
-        self._counter.write(account, "session_intent", session_id, _intent_form(params, currency, total))
+        self._shelf.add_items(account, session_id, items)
+        self._counter.write(account, "session_intent", session_id, _intent_form(params, currency, amount))
         seconds = session["expires_at"] - now
         self._counter.later(account, RUN_OUT, {"session": session_id}, seconds=seconds)
         return session
@@ -72,6 +74,11 @@ class Checkouts:
         """``GET /v1/checkout/sessions/{id}``. Raises `Complaint`."""
         with self._counter.transaction():
             return self.visit(account, session_id)
+
+    def list_items(self, account: str, session_id: str, params: Json) -> Json:
+        """``GET /v1/checkout/sessions/{id}/line_items``, in the order of the request."""
+        session = self._shelf.take(account, session_id, SESSION)
+        return self._shelf.list_parts(account, session, "line_items", params)
 
     def page(self, account: str, params: Json) -> Json:
         """``GET /v1/checkout/sessions``."""
@@ -184,34 +191,6 @@ def _check_kind(params: Json) -> None:
         raise Complaint(400, message, param="client_reference_id")
 
 
-def _total(params: Json) -> tuple[str, int]:
-    """Currency and sum of the line items. Raises `Complaint`."""
-    given = intake.required(params, "line_items")
-    if not isinstance(given, list) or not 1 <= len(given) <= _MOST_ITEMS:
-        raise Complaint(400, "Invalid array", param="line_items")
-    priced = [_priced(item, f"line_items[{number}]") for number, item in enumerate(given)]
-    currencies = sorted({currency for currency, _ in priced})
-    if len(currencies) > 1:
-        message = f"All line items must have the same currency, but there are: {', '.join(currencies)}."
-        raise Complaint(400, message, param="line_items")
-    total = intake.amount({"amount": str(sum(amount for _, amount in priced))}, "amount", currencies[0])
-    return currencies[0], total or 0
-
-
-def _priced(item: Any, at: str) -> tuple[str, int]:
-    """Currency and amount of one line."""
-    price = item.get("price_data") if isinstance(item, dict) else None
-    if not isinstance(price, dict):
-        message = f"This sandbox has no prices: {at} needs `price_data`."
-        raise Complaint(400, message, code="parameter_missing", param=f"{at}[price_data]")
-    product = price.get("product_data")
-    intake.required(product if isinstance(product, dict) else {}, "name")
-    intake.required(price, "unit_amount")
-    intake.required(item, "quantity")
-    unit, quantity = intake.amount(price, "unit_amount"), intake.amount(item, "quantity")
-    return intake.currency(price), (unit or 0) * (quantity or 0)
-
-
 def _expiry(params: Json, now: int) -> int:
     """Unix seconds. Raises `Complaint`."""
     asked = intake.amount(params, "expires_at")
@@ -224,19 +203,30 @@ def _expiry(params: Json, now: int) -> int:
     return asked
 
 
-def _intent_form(params: Json, currency: str, total: int) -> Json:
+def _method_types(params: Json) -> list[str]:
+    """Raises `Complaint` for any but cards."""
+    found = intake.method_types(params) or ["card"]
+    if set(found) != {"card"}:
+        message = (
+            f"This sandbox has Checkout Sessions for cards only, not for {', '.join(sorted({*found} - {'card'}))}."
+        )
+        raise Complaint(400, message, param="payment_method_types")
+    return found
+
+
+def _intent_form(params: Json, currency: str, amount: int) -> Json:
     """The request that will make the PaymentIntent."""
     given = params.get("payment_intent_data", {})
     if not isinstance(given, dict):
         raise Complaint(400, "Invalid object", param="payment_intent_data")
-    fixed = {"amount": str(total), "currency": currency, "payment_method_types": ["card"]}
+    fixed = {"amount": str(amount), "currency": currency, "payment_method_types": ["card"]}
     customer = {"customer": params["customer"]} if "customer" in params else {}
     return {**given, "metadata": intake.metadata(given), **customer, **fixed}
 
 
 def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
     """A session that nobody has paid."""
-    currency, total = price
+    currency, amount = price
     adaptive = params.get("adaptive_pricing")
     allowed = intake.words(params, "allowed_payment_method_types")
     return {
@@ -246,8 +236,8 @@ def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
         "after_expiration": None,
         "allow_promotion_codes": None,
         "allowed_payment_method_types": allowed or None,
-        "amount_subtotal": total,
-        "amount_total": total,
+        "amount_subtotal": amount,
+        "amount_total": amount,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": None,
         "cancel_url": intake.text(params, "cancel_url"),
@@ -280,7 +270,7 @@ def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
         "payment_method_collection": "if_required",
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": ["card"],
+        "payment_method_types": _method_types(params),
         "payment_status": "unpaid",
         "permissions": None,
         "phone_number_collection": {"enabled": False},

@@ -8,7 +8,7 @@ from gateways.sandbox.server.vendors.stripe_book import Book
 
 Json = dict[str, Any]
 Act = Callable[[str, str, Json, str], Json]
-"""account, id of the path or "", parameters, idempotency key -> the object."""
+"""account, id of the path or "", parameters and what else the path names, idempotency key -> the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ def _sessions(book: Book) -> list[Endpoint]:
         _post(at, "create_session", lambda a, _, p, __: checkouts.create(a, p), "authorize"),
         _get(at, "list_sessions", lambda a, _, p, __: checkouts.page(a, p)),
         _get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: checkouts.show(a, i)),
+        _get(f"{at}/{{id}}/line_items", "list_parts", lambda a, i, p, _: checkouts.list_items(a, i, p)),
         _post(f"{at}/{{id}}/expire", "only_expand", lambda a, i, _, k: checkouts.expire(a, i, k), "neutralize"),
     ]
 
@@ -63,12 +64,18 @@ def _refunds(book: Book) -> list[Endpoint]:
 
 
 def _charges(book: Book) -> list[Endpoint]:
-    at, shelf, till = "/charges", book.shelf, book.till
+    at, shelf, till, refunds = "/charges", book.shelf, book.till, book.refunds
+    of_one = f"{at}/{{charge}}/refunds"
     return [
         _get(at, "list_charges", lambda a, _, p, __: till.list_charges(a, p)),
         _search(book, at, "charge"),
         _get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "charge")),
         _post(f"{at}/{{id}}", "update_charge", lambda a, i, p, _: till.update_charge(a, i, p), "update"),
+        _post(of_one, "refund", lambda a, _, p, k: refunds.create_of(a, p, k), "refund"),
+        _get(of_one, "list_parts", lambda a, _, p, __: refunds.page_of(a, p)),
+        _get(
+            f"{of_one}/{{id}}", "only_expand", lambda a, i, p, _: shelf.take_of(a, "charge", p["charge"], "refund", i)
+        ),
     ]
 
 

@@ -10,10 +10,11 @@ _SETTLING_SECONDS = 2 * 24 * 3600
 _DISPLAY_BRANDS = {"amex": "american_express", "diners": "diners_club"}
 _ID_SHAPES = {
     **dict.fromkeys(("pi", "ch", "re", "txn", "evt"), ("3", 24)),
-    "pm": ("1", 24),
+    **dict.fromkeys(("pm", "li", "price"), ("1", 24)),
     "cus": ("", 14),
     "cs_test": ("a1", 58),
     "req": ("", 14),
+    "prod": ("", 14),
 }
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 

@@ -40,6 +40,11 @@ def unrecognized(request: Request) -> Complaint:
     )
 
 
+def owner(request: Request) -> Json:
+    """What a path names beside the object itself, as Stripe's reference calls it: ``charge``, ``customer``."""
+    return {name: value for name, value in request.path_params.items() if name not in {"account", "id"}}
+
+
 def is_version(text: str) -> bool:
     """Whether this may be a version of Stripe's API."""
     return _VERSION.fullmatch(text) is not None

@@ -52,6 +52,16 @@ class Refunds:
         self._events.tell(account, "charge.refunded", charge, "refund", before)
         return refund
 
+    def create_of(self, account: str, params: Json, key: str) -> Json:
+        """``POST /v1/charges/{charge}/refunds``."""
+        self._shelf.take(account, params["charge"], "charge")
+        return self.create(account, params, key)
+
+    def page_of(self, account: str, params: Json) -> Json:
+        """``GET /v1/charges/{charge}/refunds``."""
+        charge = self._shelf.take(account, params["charge"], "charge")
+        return self._shelf.list_parts(account, charge, "refunds", params)
+
     def end(self, account: str, refund_id: str, status: str, key: str) -> None:
         """A refund that was pending goes back now; one that had succeeded has failed after all."""
         before = self._shelf.take(account, refund_id, "refund")

@@ -24,9 +24,12 @@ _KIND_OF = {
     "txn": "balance_transaction",
     "pm": "payment_method",
     "cus": "customer",
+    "prod": "product",
 }
 _SPELT = {"payment_method": "PaymentMethod"}
 _PATH_PARAMS = {"payment_intent": "intent", "checkout.session": "session"}
+_PARTS = frozenset({"line_items", "refunds"})
+"""What is told of an object only if it is asked for."""
 _MOST_LEVELS = 4
 _NOTHING: frozenset[str] = frozenset()
 _DEFAULT_LAG_SECONDS = 0.05
@@ -53,9 +56,15 @@ class Shelf:
         """An object by its id. Raises `Complaint` ``resource_missing``: 404 for a path, 400 for a ``param``."""
         found = self._counter.read(account, kind, thing_id or "")
         if found is None:
-            message = f"No such {_SPELT.get(kind, kind)}: '{(thing_id or '')[:60]}'"
-            status = 404 if param is None else 400
-            raise Complaint(status, message, code="resource_missing", param=param or _path_param(kind))
+            raise _missing(kind, thing_id, param=param)
+        return found
+
+    def take_of(self, account: str, owner: str, owner_id: str, kind: str, thing_id: str) -> Json:
+        """An object that belongs to another, a ``charge`` or a ``customer``. Raises `Complaint`."""
+        self.take(account, owner_id, owner)
+        found = self.take(account, thing_id, kind)
+        if found[owner] != owner_id:
+            raise _missing(kind, thing_id)
         return found
 
     def index(self, account: str, intent: Json) -> None:
@@ -144,18 +153,24 @@ class Shelf:
             return self.page(account, "refund", params, url, lambda _: True)
         else:
             self.take(account, charge_id, "charge", param="charge")
-        within, limit = _created_within(params), intake.limit(params)
+        within = _created_within(params)
         there = [one for one in self.refunds_of(account, charge_id or "") if within(one)]
-        ids = [one["id"] for one in there]
-        after, before = intake.cursors(params)
-        for name, cursor in (("starting_after", after), ("ending_before", before)):
-            if cursor is not None and cursor not in ids:
-                raise Complaint(400, f"No such refund: '{cursor[:60]}'", code="resource_missing", param=name)
-        if before is not None:
-            newer = there[: ids.index(before)]
-            return objects.page(newer[-limit:], url, has_more=len(newer) > limit)
-        older = there if after is None else there[ids.index(after) + 1 :]
-        return objects.page(older[:limit], url, has_more=len(older) > limit)
+        return _page_of(there, "refund", params, url)
+
+    def list_parts(self, account: str, thing: Json, name: str, params: Json) -> Json:
+        """The ``refunds`` of a charge, or the ``line_items`` of a Checkout Session."""
+        if name == "refunds":
+            return self.list_refunds(account, {**params, "charge": thing["id"]}, f"/v1/charges/{thing['id']}/refunds")
+        items = (self._counter.read(account, "line_items", thing["id"]) or {"items": []})["items"]
+        return _page_of(items, "item", params, f"/v1/checkout/sessions/{thing['id']}/line_items")
+
+    def add_items(self, account: str, session_id: str, items: list[Json]) -> None:
+        """The line items of a new Checkout Session; their products are kept apart."""
+        products = [item["price"]["product"] for item in items]
+        self.put(account, *products)
+        for item, product in zip(items, products, strict=True):
+            item["price"]["product"] = product["id"]
+        self._counter.write(account, "line_items", session_id, {"items": items})
 
     def search(self, account: str, kind: str, params: Json, url: str) -> Json:
         """What a query finds, the newest first. What is younger than the lag is not there yet."""
@@ -200,10 +215,8 @@ class Shelf:
         if not isinstance(value, dict) and name not in EXPANDABLE.get(thing.get("object", ""), _NOTHING):
             hint = f" You may want to try expanding 'data.{name}' instead." if "data" in thing else ""
             raise Complaint(400, f"This property cannot be expanded ({name}).{hint}")
-        if name == "refunds" and value is None:
-            found = self.refunds_of(account, thing["id"])
-            url = f"/v1/charges/{thing['id']}/refunds"
-            value = thing[name] = objects.page(found[:10], url, has_more=len(found) > 10)
+        if name in _PARTS and value is None:
+            value = thing[name] = self.list_parts(account, thing, name, {})
         elif isinstance(value, str):
             value = thing[name] = self.take(account, value, _KIND_OF[value.partition("_")[0]])
         if rest and isinstance(value, dict):
@@ -233,6 +246,27 @@ class Shelf:
     def _lag(self, account: str) -> float:
         found = self._counter.read(account, "settings", "search")
         return _DEFAULT_LAG_SECONDS if found is None else float(found["lag"])
+
+
+def _missing(kind: str, thing_id: str | None, *, param: str | None = None) -> Complaint:
+    """``resource_missing``: 404 for what a path names, 400 for a ``param``."""
+    message = f"No such {_SPELT.get(kind, kind)}: '{(thing_id or '')[:60]}'"
+    named = param or _path_param(kind)
+    return Complaint(404 if param is None else 400, message, code="resource_missing", param=named)
+
+
+def _page_of(there: list[Json], kind: str, params: Json, url: str) -> Json:
+    """A page of the few objects that another one has. Raises `Complaint`."""
+    limit, ids = intake.limit(params), [one["id"] for one in there]
+    after, before = intake.cursors(params)
+    for name, cursor in (("starting_after", after), ("ending_before", before)):
+        if cursor is not None and cursor not in ids:
+            raise _missing(kind, cursor, param=name)
+    if before is not None:
+        earlier = there[: ids.index(before)]
+        return objects.page(earlier[-limit:], url, has_more=len(earlier) > limit)
+    later = there if after is None else there[ids.index(after) + 1 :]
+    return objects.page(later[:limit], url, has_more=len(later) > limit)
 
 
 def _created_within(params: Json) -> Filter:

@@ -28,9 +28,10 @@ _CREATE_SESSION = (
     "custom_fields custom_text customer customer_account customer_creation customer_email customer_update discounts "
     "excluded_payment_method_types expand expires_at integration_identifier invoice_creation line_items locale "
     "managed_payments metadata mode name_collection optional_items origin_context payment_intent_data "
-    "payment_method_collection payment_method_configuration payment_method_data payment_method_options permissions "
-    "phone_number_collection redirect_on_completion return_url saved_payment_method_options setup_intent_data "
-    "shipping_address_collection shipping_options submit_type subscription_data success_url tax_id_collection ui_mode "
+    "payment_method_collection payment_method_configuration payment_method_data payment_method_options "
+    "payment_method_types permissions phone_number_collection redirect_on_completion return_url "
+    "saved_payment_method_options setup_intent_data shipping_address_collection shipping_options submit_type "
+    "subscription_data success_url tax_id_collection ui_mode "
     "wallet_options"
 )
 KNOWN: dict[str, frozenset[str]] = {
@@ -61,6 +62,7 @@ KNOWN: dict[str, frozenset[str]] = {
         "update_payment_method": "allow_redisplay billing_details card expand metadata",
         "attach": "customer customer_account expand",
         "only_expand": "expand",
+        "list_parts": _PAGED,
         "retrieve": "client_secret expand",
         "list_intents": f"created customer customer_account {_PAGED}",
         "list_charges": f"created customer payment_intent transfer_group {_PAGED}",
@@ -121,7 +123,8 @@ EXPANDABLE: dict[str, frozenset[str]] = {
         "balance_transaction": "source",
         "payment_method": "customer",
         "customer": "default_source test_clock",
-        "checkout.session": "customer invoice payment_intent payment_link setup_intent subscription",
+        "checkout.session": "customer invoice line_items payment_intent payment_link setup_intent subscription",
+        "price": "product",
         "": "default_payment_method payment_method",
     }.items()
 }
