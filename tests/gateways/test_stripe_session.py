@@ -119,6 +119,19 @@ def test_the_types_that_older_scripts_name_are_shown(merchant: Merchant) -> None
     assert press(session, "pay").status_code == 303
 
 
+def test_the_words_of_older_versions_mean_the_same(merchant: Merchant) -> None:
+    more = {"ui_mode": "hosted", "locale": "ko", "customer_email": "kim@shop.test"}
+    session = opened(merchant, **more)
+    assert {**more, "ui_mode": "hosted_page"}.items() <= session.items()
+
+
+def test_its_metadata_can_be_changed(merchant: Merchant) -> None:
+    path = f"/checkout/sessions/{opened(merchant, **{'metadata[a]': '1'})['id']}"
+    assert merchant.post(path, **{"metadata[b]": "2"})["metadata"] == {"a": "1", "b": "2"}
+    assert merchant.get(path)["metadata"] == {"a": "1", "b": "2"}
+    assert merchant.error("POST", path, {"line_items[0][quantity]": "2"})["code"] == "parameter_unknown"
+
+
 def test_its_line_items_are_told_in_the_order_of_the_request(merchant: Merchant) -> None:
     names = ["Order 1", *(f"Thing {number}" for number in range(1, 12))]
     more = {
@@ -206,6 +219,9 @@ def test_sessions_are_listed_by_what_they_are(merchant: Merchant) -> None:
         ({"mode": ""}, "mode"),
         ({"mode": "setup"}, "mode"),
         ({"ui_mode": "elements"}, "ui_mode"),
+        ({"ui_mode": "embedded"}, "ui_mode"),
+        ({"locale": "klingon"}, "locale"),
+        ({"customer_email": "kim at shop"}, "customer_email"),
         ({"success_url": ""}, "success_url"),
         ({"success_url": "shop.test"}, "success_url"),
         ({"client_reference_id": "x" * 201}, "client_reference_id"),

@@ -128,6 +128,12 @@ class Book:
         self.checkouts.follow(account, intent)
         return intent
 
+    def capture_charge(self, account: str, charge_id: str, params: Json, key: str) -> Json:
+        """``POST /v1/charges/{id}/capture``: of its PaymentIntent."""
+        intent_id = self.shelf.take(account, charge_id, "charge")["payment_intent"]
+        self.capture(account, intent_id, {"amount_to_capture": params.get("amount")}, key)
+        return self.shelf.take(account, charge_id, "charge")
+
     def cancel(self, account: str, intent_id: str, params: Json, key: str) -> Json:
         """``POST /v1/payment_intents/{id}/cancel``."""
         reason = intake.choice(params, "cancellation_reason", rules.CANCELLATIONS)

@@ -28,6 +28,11 @@ _MAX_REFERENCE = 200
 _PAID = frozenset({"succeeded", "requires_capture"})
 _MODES = ("payment", "setup", "subscription")
 _UI_MODES = ("elements", "embedded_page", "form", "hosted_page")
+_OLDER_UI_MODES = {"custom": "elements", "embedded": "embedded_page", "hosted": "hosted_page"}
+_LOCALES = (
+    "auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR "
+    "ro ru sk sl sv th tr vi zh zh-HK zh-TW"
+)
 _STATUSES = ("complete", "expired", "open")
 
 
@@ -89,6 +94,13 @@ class Checkouts:
             return all(value is None or one.get(name) == value for name, value in wanted.items())
 
         return self._shelf.page(account, SESSION, params, "/v1/checkout/sessions", fits)
+
+    def update(self, account: str, session_id: str, params: Json) -> Json:
+        """``POST /v1/checkout/sessions/{id}``: metadata."""
+        session = self._shelf.take(account, session_id, SESSION)
+        session["metadata"] = intake.metadata(params, session["metadata"])
+        self._shelf.put(account, session)
+        return session
 
     def expire(self, account: str, session_id: str, key: str) -> Json:
         """``POST /v1/checkout/sessions/{id}/expire``: nobody can pay it any more. Raises `Complaint`."""
@@ -177,7 +189,8 @@ def _check_kind(params: Json) -> None:
     mode = intake.choice({"mode": intake.required(params, "mode")}, "mode", _MODES)
     if mode != "payment":
         raise Complaint(400, f"This sandbox has no Checkout Sessions in `{mode}` mode.", param="mode")
-    ui_mode = intake.choice(params, "ui_mode", _UI_MODES, "hosted_page")
+    asked = intake.text(params, "ui_mode") or "hosted_page"
+    ui_mode = intake.choice({"ui_mode": _OLDER_UI_MODES.get(asked, asked)}, "ui_mode", _UI_MODES)
     if ui_mode != "hosted_page":
         raise Complaint(400, f"This sandbox has no Checkout Sessions with `ui_mode: {ui_mode}`.", param="ui_mode")
     intake.required(params, "success_url")
@@ -255,13 +268,13 @@ def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
         "customer_account": None,
         "customer_creation": "if_required",
         "customer_details": None,
-        "customer_email": intake.text(params, "customer_email"),
+        "customer_email": intake.email(params, "customer_email"),
         "discounts": [],
         "expires_at": fixed["created"],
         "invoice": None,
         "invoice_creation": None,
         "livemode": False,
-        "locale": intake.text(params, "locale"),
+        "locale": intake.choice(params, "locale", tuple(_LOCALES.split())),
         "metadata": intake.metadata(params),
         "mode": "payment",
         "origin_context": None,

@@ -47,6 +47,7 @@ def _sessions(book: Book) -> list[Endpoint]:
         _post(at, "create_session", lambda a, _, p, __: checkouts.create(a, p), "authorize"),
         _get(at, "list_sessions", lambda a, _, p, __: checkouts.page(a, p)),
         _get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: checkouts.show(a, i)),
+        _post(f"{at}/{{id}}", "update_session", lambda a, i, p, _: checkouts.update(a, i, p), "update"),
         _get(f"{at}/{{id}}/line_items", "list_parts", lambda a, i, p, _: checkouts.list_items(a, i, p)),
         _post(f"{at}/{{id}}/expire", "only_expand", lambda a, i, _, k: checkouts.expire(a, i, k), "neutralize"),
     ]
@@ -71,6 +72,7 @@ def _charges(book: Book) -> list[Endpoint]:
         _search(book, at, "charge"),
         _get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "charge")),
         _post(f"{at}/{{id}}", "update_charge", lambda a, i, p, _: till.update_charge(a, i, p), "update"),
+        _post(f"{at}/{{id}}/capture", "capture_charge", book.capture_charge, "capture"),
         _post(of_one, "refund", lambda a, _, p, k: refunds.create_of(a, p, k), "refund"),
         _get(of_one, "list_parts", lambda a, _, p, __: refunds.page_of(a, p)),
         _get(
@@ -95,6 +97,11 @@ def _people(book: Book) -> list[Endpoint]:
             "customer",
         ),
         _get(f"{customers}/{{id}}/payment_methods", "list_methods", lambda a, i, p, _: people.methods_of(a, i, p)),
+        _get(
+            f"{customers}/{{customer}}/payment_methods/{{id}}",
+            "only_expand",
+            lambda a, i, p, _: shelf.take_of(a, "customer", p["customer"], "payment_method", i),
+        ),
         _post(methods, "payment_method", lambda a, _, p, __: people.create_method(a, p), "payment_method"),
         _get(methods, "list_methods", lambda a, _, p, __: people.list_methods(a, p)),
         _get(f"{methods}/{{id}}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "payment_method")),
@@ -111,11 +118,11 @@ def _people(book: Book) -> list[Endpoint]:
 
 def _money(book: Book) -> list[Endpoint]:
     shelf, till, events = book.shelf, book.till, book.events
-    lines = "/balance_transactions"
+    lines = ("/balance_transactions", "/balance/history")  # its older name
     return [
         _get("/balance", "only_expand", lambda a, _, __, ___: till.balance(a)),
-        _get(lines, "list_balance", lambda a, _, p, __: till.list_balance(a, p)),
-        _get(f"{lines}/{{id}}", "only_expand", lambda a, i, _, __: till.take_transaction(a, i)),
+        *(_get(at, "list_balance", lambda a, _, p, __: till.list_balance(a, p)) for at in lines),
+        *(_get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: till.take_transaction(a, i)) for at in lines),
         _get("/events", "list_events", lambda a, _, p, __: events.page(a, p)),
         _get("/events/{id}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "event")),
         _get("/payouts", "list_payouts", lambda a, _, p, __: till.list_nothing(a, p, "payout")),

@@ -18,6 +18,7 @@ from gateways.sandbox.server.vendors.stripe_words import (
 
 _PART = re.compile(r"\[([^\]]*)\]")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\]]*\])*)")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MAX_METADATA = (50, 40, 500)
 _MAX_PAGE = 100
@@ -123,6 +124,14 @@ def text(params: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise Complaint(400, f"Invalid string: {value}", param=name)
     return value or None
+
+
+def email(params: Mapping[str, Any], name: str) -> str | None:
+    """A text that may be an address of somebody, or None."""
+    value = text(params, name)
+    if value is not None and _EMAIL.fullmatch(value) is None:
+        raise Complaint(400, f"Invalid email address: {value[:80]}", code="email_invalid", param=name)
+    return value
 
 
 def flag(params: Mapping[str, Any], name: str, *, default: bool = False) -> bool:

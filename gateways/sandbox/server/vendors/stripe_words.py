@@ -55,6 +55,11 @@ KNOWN: dict[str, frozenset[str]] = {
             "refund_application_fee reverse_transfer"
         ),
         "update_refund": "expand metadata",
+        "update_session": "expand metadata",
+        "capture_charge": (
+            "amount application_fee application_fee_amount expand receipt_email statement_descriptor "
+            "statement_descriptor_suffix transfer_data transfer_group"
+        ),
         "update_charge": ("customer description expand fraud_details metadata receipt_email shipping transfer_group"),
         "create_customer": f"{_CUSTOMER} payment_method tax_id_data test_clock",
         "update_customer": f"{_CUSTOMER} default_source",
