@@ -2,15 +2,18 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import stripe
 
+from gateways.sandbox.server.vendors.stripe_instrument import INSTRUMENTS
 from tests.gateways.rig import KEY, SandboxServer, eventually
 from tests.gateways.rigs.stripe import Merchant, a_card_payment, set_search_lag
 
+GUIDE = Path(__file__).parents[2] / "docs/guides/gateways/stripe.md"
 OPTIONAL = {"Optional", "NoneType", "ClassVar"}
 """How the SDK's types say that a field may be missing or null, or is none."""
 
@@ -89,6 +92,36 @@ def test_a_customer_is_made_changed_found_and_deleted(merchant: Merchant) -> Non
     assert (refused["http"], refused["code"], refused["param"]) == (400, "resource_missing", "customer")
 
 
+def test_the_guide_names_every_test_card() -> None:
+    table = GUIDE.read_text().partition("| Test cards |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+)`", " ".join(line.split("|")[2] for line in table.splitlines()[2:]))
+    known = [name.removeprefix("pm_card_") for name in INSTRUMENTS if name.startswith("pm_card_")]
+    assert sorted(named) == sorted(name for name in known if not name.startswith("visa_charge"))
+
+
+@pytest.mark.parametrize(
+    ("method", "card", "risk", "settled"),
+    [
+        ("us", {"country": "US", "last4": "4242"}, "normal", "pending"),
+        ("jp", {"country": "JP", "last4": "0003"}, "normal", "pending"),
+        ("mastercard_prepaid", {"brand": "mastercard", "funding": "prepaid"}, "normal", "pending"),
+        ("riskLevelElevated", {"last4": "9235"}, "elevated", "pending"),
+        ("riskLevelHighest", {"last4": "4954"}, "highest", "pending"),
+        ("createDispute", {"last4": "0259"}, "normal", "pending"),
+        ("bypassPending", {"last4": "0077"}, "normal", "available"),
+    ],
+)
+def test_what_stripes_test_cards_are_is_told(
+    merchant: Merchant, method: str, card: dict[str, str], risk: str, settled: str
+) -> None:
+    paid = merchant.pay(f"pm_card_{method}", **{"expand[]": "latest_charge.balance_transaction"})
+    charge = paid["latest_charge"]
+    assert (paid["status"], charge["outcome"]["risk_level"]) == ("succeeded", risk)
+    assert card.items() <= charge["payment_method_details"]["card"].items()
+    assert charge["balance_transaction"]["status"] == settled
+    assert len(merchant.get("/balance")[settled]) == 1
+
+
 def test_a_payment_method_belongs_to_its_customer(merchant: Merchant) -> None:
     customer, other = merchant.post("/customers")["id"], merchant.post("/customers")["id"]
     card = {"card[number]": "5555 5555 5555 4444", "card[exp_month]": "3", "card[exp_year]": "34"}
@@ -100,6 +133,8 @@ def test_a_payment_method_belongs_to_its_customer(merchant: Merchant) -> None:
     for of, found in ((customer, [method["id"]]), (other, [])):
         assert ids(merchant.get("/payment_methods", customer=of, type="card")) == found
         assert ids(merchant.get(f"/customers/{of}/payment_methods")) == found
+        status = merchant.send("GET", f"/customers/{of}/payment_methods/{method['id']}").status_code
+        assert status == (200 if found else 404)
     for named in ({}, {"customer": other}):
         refused = merchant.error("POST", "/payment_intents", a_card_payment(method["id"], **named))
         assert (refused["http"], refused["param"]) == (400, "payment_method")
@@ -199,6 +234,16 @@ def test_the_refunds_of_a_payment_are_turned_over_like_any_list(merchant: Mercha
     changed = merchant.post(f"/refunds/{made[0]}", **{"metadata[a]": "1"})
     assert changed["metadata"] == {"a": "1"}
     assert merchant.error("POST", f"/refunds/{made[0]}/cancel")["http"] == 400
+
+
+def test_a_charge_is_captured_under_its_own_name_too(merchant: Merchant) -> None:
+    held = merchant.pay(capture_method="manual")
+    charge = merchant.post(f"/charges/{held['latest_charge']}/capture", amount="4000")
+    assert (charge["captured"], charge["amount_captured"], charge["amount_refunded"]) == (True, 4_000, 1_000)
+    assert merchant.get(f"/payment_intents/{held['id']}")["status"] == "succeeded"
+    assert merchant.error("POST", f"/charges/{charge['id']}/capture")["http"] == 400
+    (line,) = merchant.get("/balance/history")["data"]
+    assert merchant.get(f"/balance/history/{line['id']}") == line
 
 
 def test_the_refunds_of_a_charge_are_made_and_found_below_it(merchant: Merchant) -> None:

@@ -194,6 +194,9 @@ def test_more_than_there_is_is_refused_with_the_amounts(merchant: Merchant) -> N
         ("pm_card_chargeDeclinedProcessingError", "processing_error", None),
         ("pm_card_chargeDeclinedFraudulent", "card_declined", "fraudulent"),
         ("pm_card_chargeDeclinedVelocityLimitExceeded", "card_declined", "card_velocity_exceeded"),
+        ("pm_card_chargeCustomerFail", "card_declined", "generic_decline"),
+        ("pm_card_cvcCheckFail", "incorrect_cvc", None),
+        ("pm_card_radarBlock", "card_declined", "fraudulent"),
     ],
 )
 def test_stripes_test_cards_are_refused_as_documented(
@@ -209,6 +212,21 @@ def test_stripes_test_cards_are_refused_as_documented(
     assert (charge["status"], charge["failure_code"], charge["id"]) == ("failed", code, intent["latest_charge"])
     paid = merchant.post(f"/payment_intents/{intent['id']}/confirm", payment_method="pm_card_visa")
     assert (paid["status"], paid["last_payment_error"]) == ("succeeded", intent["last_payment_error"])
+
+
+def test_a_card_is_kept_though_every_charge_of_it_will_fail(merchant: Merchant) -> None:
+    customer = merchant.post("/customers")["id"]
+    card = {"card[number]": "4000000000000341", "card[exp_month]": "1", "card[exp_year]": "2040"}
+    method = merchant.post("/payment_methods", type="card", **card)["id"]
+    assert merchant.post(f"/payment_methods/{method}/attach", customer=customer)["customer"] == customer
+    error = merchant.error("POST", "/payment_intents", a_card_payment(method, customer=customer))
+    assert (error["http"], error["code"]) == (402, "card_declined")
+
+
+def test_what_is_blocked_for_its_risk_never_reaches_the_network(merchant: Merchant) -> None:
+    error = merchant.error("POST", "/payment_intents", a_card_payment("pm_card_radarBlock"))
+    outcome = merchant.get(f"/charges/{error['charge']}")["outcome"]
+    assert (outcome["type"], outcome["network_status"]) == ("blocked", "not_sent_to_network")
 
 
 @pytest.mark.parametrize(
@@ -236,6 +254,22 @@ def test_nobody_is_there_to_authenticate(merchant: Merchant) -> None:
         about = error["payment_intent"]["id"]
         told = [one for one in merchant.get("/events", limit="10")["data"] if one["data"]["object"]["id"] == about]
         assert [one["type"] for one in told] == ["payment_intent.payment_failed", "payment_intent.created"]
+
+
+def test_a_card_that_is_set_up_asks_nobody_who_is_not_there(merchant: Merchant) -> None:
+    method = "pm_card_authenticationRequiredSetupForOffSession"
+    assert merchant.pay(method, off_session="true")["status"] == "succeeded"
+    assert merchant.pay(method)["status"] == "requires_action"
+
+
+def test_a_card_may_be_declined_though_its_customer_has_authenticated(merchant: Merchant) -> None:
+    method = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
+    waiting = merchant.pay(method, return_url="https://shop.test/")
+    page = waiting["next_action"]["redirect_to_url"]["url"]
+    back = httpx.post(page, data={"action": "approve"}, trust_env=False).headers["location"]
+    assert "redirect_status=failed" in back
+    error = merchant.get(f"/payment_intents/{waiting['id']}")["last_payment_error"]
+    assert (error["code"], error["decline_code"]) == ("card_declined", "insufficient_funds")
 
 
 @pytest.mark.parametrize(

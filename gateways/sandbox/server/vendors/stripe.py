@@ -261,7 +261,8 @@ class StripeVoice(Personality):
                 if request.method == "GET":
                     return page.ask(intent)
                 action = intake.choice(form, "action", ("approve", "decline"), "decline")
-                approved = action == "approve"
+                refused = shelf.instrument_of(account, intent["payment_method"]).decline is not None
+                approved = action == "approve" and not refused
                 payment = self.counter.ledger.find(account, shelf.payment_of(account, intent_id))
                 stamp = self.counter.stamp(account, payment.idempotency_key)
                 self.counter.ledger.decide(payment, stamp, approve=approved)

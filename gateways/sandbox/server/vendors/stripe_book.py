@@ -173,20 +173,22 @@ class Book:
             self._ask_customer(account, intent, alone=alone)
             return
         charge = self._charge_for(account, intent, now)
+        instrument = self.shelf.instrument_of(account, charge["payment_method"])
         intent.update(latest_charge=charge["id"], next_action=None, processing=None)
         match payment.status:
             case Status.PROCESSING:
                 intent.update(status="processing", processing={"card": {}, "type": "card"})
                 words = ("charge.pending", "payment_intent.processing")
             case Status.DECLINED:
-                self._declined(account, intent, charge, "authentication_required" if alone else payment.decline or "")
+                code = "authentication_required" if alone else instrument.decline or payment.decline or ""
+                self._declined(account, intent, charge, declined(code), instrument.risk)
                 words = ("charge.failed", "payment_intent.payment_failed")
             case Status.AUTHORIZED:
-                charge.update(status="succeeded", paid=True, outcome=objects.outcome(None))
+                charge.update(status="succeeded", paid=True, outcome=objects.outcome(None, instrument.risk))
                 intent.update(status="requires_capture", amount_capturable=intent["amount"])
                 words = ("charge.succeeded", "payment_intent.amount_capturable_updated")
             case _:
-                charge.update(status="succeeded", paid=True, outcome=objects.outcome(None))
+                charge.update(status="succeeded", paid=True, outcome=objects.outcome(None, instrument.risk))
                 self._taken(account, intent, charge, intent["amount"])
                 words = ("charge.succeeded", "payment_intent.succeeded")
         self.shelf.put(account, charge, intent)
@@ -203,7 +205,8 @@ class Book:
         self._keep_for_customer(account, intent, method)
         instrument = self.shelf.instrument_of(account, method["id"])
         self.shelf.put(account, intent)
-        asks_first = instrument.token == _ASKS
+        token = (instrument.off_session if rules.is_off_session(params) else None) or instrument.token
+        asks_first = token == _ASKS
         alone = asks_first and (intake.flag(params, "error_on_requires_action") or rules.is_off_session(params))
         merchant_ref = self._reference(account, intent)
         self.shelf.expect_payment(account, merchant_ref, intent["id"], alone=alone)
@@ -213,7 +216,7 @@ class Book:
             amount=intent["amount"],
             currency=intent["currency"].upper(),
             method="card",
-            token=instrument.token,
+            token=token,
             capture_now=intent["capture_method"] != "manual",
             reference_reusable=self.checkouts.is_of_session(account, intent["id"]),
         )
@@ -263,12 +266,11 @@ class Book:
     def _return_url(self, account: str, intent: Json) -> str | None:
         return self.shelf.return_url(account, intent["id"])
 
-    def _declined(self, account: str, intent: Json, charge: Json, code: str) -> None:
+    def _declined(self, account: str, intent: Json, charge: Json, said: Json, risk: str) -> None:
         method = self.shelf.take(account, charge["payment_method"], "payment_method")
-        own = self.shelf.instrument_of(account, method["id"]).decline
-        error = {**declined(own or code), "charge": charge["id"], "payment_method": method}
+        error = {**said, "charge": charge["id"], "payment_method": method}
         charge.update(status="failed", failure_code=error["code"], failure_message=error["message"])
-        charge["outcome"] = objects.outcome(error)
+        charge["outcome"] = objects.outcome(error, risk)
         intent.update(status="requires_payment_method", payment_method=None, last_payment_error=error)
 
     def _charge_for(self, account: str, intent: Json, now: float) -> Json:
@@ -282,6 +284,8 @@ class Book:
 
     def _taken(self, account: str, intent: Json, charge: Json, amount: int) -> None:
         entry = objects.balance_transaction(charge, amount, "charge", self._counter.clock())
+        if self.shelf.instrument_of(account, charge["payment_method"]).settled:
+            entry.update(available_on=entry["created"], status="available")
         charge.update(captured=True, amount_captured=amount, balance_transaction=entry["id"])
         intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
         self.shelf.put(account, entry)

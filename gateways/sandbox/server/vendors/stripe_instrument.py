@@ -14,7 +14,10 @@ _LATER, _FAILS = "pending_succeeded", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """``token``: how the ledger decides; ``decline``: in which of Stripe's words. ``refunds``: how they end."""
+    """``token``: how the ledger decides; ``decline``: in which of Stripe's words. ``refunds``: how they end.
+
+    ``off_session``: the token when the customer is not there; ``settled``: its money is available at once.
+    """
 
     token: str
     last4: str
@@ -22,6 +25,10 @@ class Instrument:
     decline: str | None = None
     brand: str = "visa"
     funding: str = "credit"
+    country: str = "US"
+    risk: str = "normal"
+    off_session: str | None = None
+    settled: bool = False
 
 
 def _refused(last4: str, decline: str) -> Instrument:
@@ -30,12 +37,23 @@ def _refused(last4: str, decline: str) -> Instrument:
 
 _OK = Instrument("tok_ok", "4242")
 _3DS = Instrument("tok_3ds", "3155")
+_COUNTRIES = {
+    "ar": "4000000320000021", "at": "4000000400000008", "au": "4000000360000006", "be": "4000000560000004",
+    "br": "4000000760000002", "ca": "4000001240000000", "ch": "4000007560000009", "cn": "4000001560000002",
+    "de": "4000002760000016", "dk": "4000002080000001", "es": "4000007240000007", "fi": "4000002460000001",
+    "fr": "4000002500000003", "gb": "4000008260000000", "hk": "4000003440000004", "ie": "4000003720000005",
+    "in": "4000003560000008", "it": "4000003800000008", "jp": "4000003920000003", "mx": "4000004840008001",
+    "my": "4000004580000002", "nl": "4000005280000002", "no": "4000005780000007", "nz": "4000005540000008",
+    "pl": "4000006160000005", "pt": "4000006200000007", "se": "4000007520000008", "sg": "4000007020000003",
+    "tw": "4000001580000008",
+}  # fmt: skip
 _NUMBERS = {
     "4242424242424242": _OK,
     "4000056655665556": Instrument("tok_ok", "5556", funding="debit"),
     "5555555555554444": Instrument("tok_ok", "4444", brand="mastercard"),
     "2223003122003222": Instrument("tok_ok", "3222", brand="mastercard"),
     "5200828282828210": Instrument("tok_ok", "8210", brand="mastercard", funding="debit"),
+    "5105105105105100": Instrument("tok_ok", "5100", brand="mastercard", funding="prepaid"),
     "378282246310005": Instrument("tok_ok", "0005", brand="amex"),
     "6011111111111117": Instrument("tok_ok", "1117", brand="discover"),
     "3056930009020004": Instrument("tok_ok", "0004", brand="diners"),
@@ -49,18 +67,33 @@ _NUMBERS = {
     "4000000000000127": _refused("0127", "incorrect_cvc"),
     "4000000000000119": _refused("0119", "processing_error"),
     "4000000000006975": _refused("6975", "card_velocity_exceeded"),
-    "4100000000000019": _refused("0019", "fraudulent"),
+    "4000000000000341": Instrument("tok_declined", "0341"),
+    "4000000000000101": _refused("0101", "incorrect_cvc"),
+    "4100000000000019": replace(_refused("0019", "fraudulent"), risk="highest"),
+    "4000000000004954": replace(_OK, last4="4954", risk="highest"),
+    "4000000000009235": replace(_OK, last4="9235", risk="elevated"),
     "4000002500003155": _3DS,
     "4000002760003184": replace(_3DS, last4="3184"),
     "4000000000003220": replace(_3DS, last4="3220"),
+    "4000000000003063": replace(_3DS, last4="3063"),
+    "4000003800000446": replace(_3DS, last4="0446", off_session="tok_ok"),
+    "4000008260003178": replace(_3DS, last4="3178", decline="insufficient_funds"),
+    "4000008400001629": replace(_3DS, last4="1629", decline="generic_decline"),
+    "4000000000003055": replace(_OK, last4="3055"),
+    "4000000000000077": replace(_OK, last4="0077", settled=True),
+    "4000000000000259": replace(_OK, last4="0259"),
+    "4000000000002685": replace(_OK, last4="2685"),
+    "4000000000001976": replace(_OK, last4="1976"),
     "4000000000007726": replace(_OK, last4="7726", refunds=_LATER),
     "4000000000005126": replace(_OK, last4="5126", refunds=_FAILS),
+    **{number: replace(_OK, last4=number[-4:], country=name.upper()) for name, number in _COUNTRIES.items()},
 }
 _NAMES = {
     "visa": "4242424242424242",
     "visa_debit": "4000056655665556",
     "mastercard": "5555555555554444",
     "mastercard_debit": "5200828282828210",
+    "mastercard_prepaid": "5105105105105100",
     "amex": "378282246310005",
     "discover": "6011111111111117",
     "diners": "3056930009020004",
@@ -75,11 +108,27 @@ _NAMES = {
     "chargeDeclinedProcessingError": "4000000000000119",
     "chargeDeclinedVelocityLimitExceeded": "4000000000006975",
     "chargeDeclinedFraudulent": "4100000000000019",
+    "chargeCustomerFail": "4000000000000341",
+    "cvcCheckFail": "4000000000000101",
+    "radarBlock": "4100000000000019",
+    "riskLevelHighest": "4000000000004954",
+    "riskLevelElevated": "4000000000009235",
     "authenticationRequired": "4000002760003184",
     "authenticationRequiredOnSetup": "4000002500003155",
+    "authenticationRequiredSetupForOffSession": "4000003800000446",
+    "authenticationRequiredChargeDeclinedInsufficientFunds": "4000008260003178",
     "threeDSecure2Required": "4000000000003220",
+    "threeDSecureRequired": "4000000000003063",
+    "threeDSecureRequiredChargeDeclined": "4000008400001629",
+    "threeDSecureOptional": "4000000000003055",
+    "bypassPending": "4000000000000077",
+    "createDispute": "4000000000000259",
+    "createDisputeProductNotReceived": "4000000000002685",
+    "createDisputeInquiry": "4000000000001976",
     "pendingRefund": "4000000000007726",
     "refundFail": "4000000000005126",
+    "us": "4242424242424242",
+    **_COUNTRIES,
 }
 
 INSTRUMENTS: dict[str, Instrument] = {

@@ -7,6 +7,14 @@ from typing import Any
 API_VERSION = "2026-10-28.endive"
 _AUTHORIZATION_SECONDS = 7 * 24 * 3600
 _SETTLING_SECONDS = 2 * 24 * 3600
+_RISK_SCORES = {"normal": 7, "elevated": 65, "highest": 80}
+_SAID_BY_ISSUERS = ("advice_code", "network_advice_code", "network_decline_code")
+_BLOCKED = {
+    "network_status": "not_sent_to_network",
+    "reason": "highest_risk_level",
+    "seller_message": "Stripe blocked this payment as too risky.",
+    "type": "blocked",
+}
 _DISPLAY_BRANDS = {"amex": "american_express", "diners": "diners_club"}
 _ID_SHAPES = {
     **dict.fromkeys(("pi", "ch", "re", "txn", "evt"), ("3", 24)),
@@ -36,7 +44,7 @@ def billing_details() -> dict[str, Any]:
 
 
 def payment_method(card: dict[str, Any], chosen: dict[str, Any], now: float) -> dict[str, Any]:
-    """A card; ``card``: its brand, funding, last4 and expiry. ``chosen``: what the request said of other fields."""
+    """A card; ``card``: its brand, country, funding, last4, expiry. ``chosen``: what the request said of it."""
     return {
         "id": new_id("pm"),
         "object": "payment_method",
@@ -45,11 +53,11 @@ def payment_method(card: dict[str, Any], chosen: dict[str, Any], now: float) -> 
         "card": {
             "brand": card["brand"],
             "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "unchecked"},
-            "country": "US",
+            "country": card["country"],
             "display_brand": _DISPLAY_BRANDS.get(card["brand"], card["brand"]),
             "exp_month": card["exp_month"],
             "exp_year": card["exp_year"],
-            "fingerprint": _fingerprint(card["brand"] + card["last4"]),
+            "fingerprint": _fingerprint(card["brand"] + card["country"] + card["last4"]),
             "funding": card["funding"],
             "generated_from": None,
             "last4": card["last4"],
@@ -225,16 +233,18 @@ def charge(intent: dict[str, Any], method: dict[str, Any], now: float) -> dict[s
     }
 
 
-def outcome(error: dict[str, Any] | None) -> dict[str, Any]:
-    """A charge's ``outcome``: authorized, or declined by the issuer."""
+def outcome(error: dict[str, Any] | None, risk: str) -> dict[str, Any]:
+    """A charge's ``outcome``: authorized, declined by the issuer, or blocked for its risk."""
+    assessed = {"risk_level": risk, "risk_score": _RISK_SCORES[risk]}
+    if error is not None and risk == "highest":
+        return {**dict.fromkeys(_SAID_BY_ISSUERS), **_BLOCKED, **assessed}
     return {
         "advice_code": None if error is None else error.get("advice_code"),
         "network_advice_code": None,
         "network_decline_code": None if error is None else error.get("network_decline_code"),
         "network_status": "approved_by_network" if error is None else "declined_by_network",
         "reason": None if error is None else error.get("decline_code", error["code"]),
-        "risk_level": "normal",
-        "risk_score": 7,
+        **assessed,
         "seller_message": "Payment complete." if error is None else "The bank declined the payment.",
         "type": "authorized" if error is None else "issuer_declined",
     }

@@ -147,6 +147,7 @@ class People:
     def _new_method(self, account: str, instrument: Instrument, chosen: Json, expiry: tuple[int, int]) -> Json:
         card = {
             "brand": instrument.brand,
+            "country": instrument.country,
             "funding": instrument.funding,
             "last4": instrument.last4,
             "exp_month": expiry[0],
