@@ -167,6 +167,14 @@ def test_a_500_is_kept_only_once_execution_has_begun(sandbox: SandboxServer) -> 
         assert sum(sandbox.ledger(merchant_ref=body["metadata[attempt]"])["net"].values()) == taken
 
 
+def test_a_question_that_has_failed_may_be_asked_again(sandbox: SandboxServer) -> None:
+    sandbox.http.delete("/_faults")
+    sandbox.arm("500_before", "lookup", account=ACCOUNT)
+    sandbox.arm("500_before", "authorize", account=ACCOUNT)
+    for broken, said in ((get(sandbox, "/balance"), None), (post(sandbox, "/payment_intents", a_payment()), "false")):
+        assert (broken.status_code, broken.headers.get("stripe-should-retry")) == (500, said)
+
+
 def test_the_same_key_at_the_same_time_is_a_conflict(sandbox: SandboxServer) -> None:
     sandbox.http.delete("/_faults")
     body, key = a_payment(payment_method="tok_slow"), uuid4().hex
@@ -250,3 +258,15 @@ def test_a_customer_authenticates_on_a_page_and_is_sent_back(sandbox: SandboxSer
         assert list(sandbox.ledger(merchant_ref=body["metadata[attempt]"])["net"].values()) == [net]
         error = get(sandbox, f"/payment_intents/{intent['id']}").json()["last_payment_error"]
         assert (error or {}).get("code") == (None if net else "payment_intent_authentication_failure")
+
+
+def test_a_card_may_be_declined_though_its_customer_has_authenticated(sandbox: SandboxServer) -> None:
+    method = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
+    waiting = post(
+        sandbox, "/payment_intents", a_payment(payment_method=method, return_url="https://shop.test/")
+    ).json()
+    page = waiting["next_action"]["redirect_to_url"]["url"]
+    sent_back = sandbox.http.post(page, data={"action": "approve"})
+    assert "redirect_status=failed" in sent_back.headers["location"]
+    error = get(sandbox, f"/payment_intents/{waiting['id']}").json()["last_payment_error"]
+    assert (error["code"], error["decline_code"]) == ("card_declined", "insufficient_funds")

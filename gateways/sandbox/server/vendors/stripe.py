@@ -158,7 +158,10 @@ class StripeVoice(Personality):
                 except Complaint as complaint:
                     return self._complain(complaint)
 
-            return paper.versioned(request, await self.answer(account, "lookup", None, execute))
+            response = await self.answer(account, "lookup", None, execute)
+            if response.status_code == 500:  # Who has only asked may ask again.
+                del response.headers["stripe-should-retry"]
+            return paper.versioned(request, response)
 
         return handle
 
@@ -315,7 +318,7 @@ class _SpokenBySdk(Route):
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        is_own = scope["type"] == "http" and scope["path"].startswith("/v1/")
+        is_own = scope["type"] == "http" and scope["path"].startswith(("/v1/", "/v2/"))
         if is_own and any(name == b"stripe-version" for name, _ in scope["headers"]):
             return super().matches(scope)
         return Match.NONE, {}

@@ -18,6 +18,7 @@ from gateways.sandbox.server.vendors.stripe_objects import API_VERSION, new_id
 Json = dict[str, Any]
 
 _FORM = "application/x-www-form-urlencoded"
+_OF_ACCOUNT = re.compile(r"^/stripe/[^/]+(?=/v[0-9]+/)")
 _VERSION = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9](\.[a-z]+)?(;.*)?")
 _RELEASE = API_VERSION.partition(".")[2]
 _MAX_BODY_BYTES = 65_536
@@ -31,8 +32,7 @@ BROKEN: Json = {"type": "api_error", "message": "An unknown error occurred. Plea
 
 def unrecognized(request: Request) -> Complaint:
     """The answer to an address that Stripe does not have, or not for this method."""
-    path = request.scope["path"]
-    own = path[path.index("/v1/") :] if "/v1/" in path else path
+    own = _OF_ACCOUNT.sub("", request.scope["path"])
     return Complaint(
         404,
         f"Unrecognized request URL ({request.method}: {own}). Please see https://stripe.com/docs or we can help at "
