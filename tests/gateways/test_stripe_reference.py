@@ -284,7 +284,8 @@ def test_the_search_understands_stripes_language(merchant: Merchant, query: str,
 
 
 @pytest.mark.parametrize(
-    "query", ["nonsense", "shoe:'9'", "amount>'red'", "amount:1 AND amount:2 OR amount:3", "amount:1 AND"]
+    "query",
+    ["nonsense", "shoe:'9'", "status~'succ'", "amount>'red'", "amount:1 AND amount:2 OR amount:3", "amount:1 AND"],
 )
 def test_a_query_that_stripe_does_not_understand_is_refused(merchant: Merchant, query: str) -> None:
     refused = merchant.error("GET", "/payment_intents/search", {"query": query})
@@ -370,6 +371,8 @@ def test_an_sdk_that_takes_no_path_finds_its_account_by_its_key(sandbox: Sandbox
     assert Merchant(sandbox, "stripe").get(f"/payment_intents/{made.id}")["id"] == made.id
     with pytest.raises(stripe.InvalidRequestError, match=r"Unrecognized request URL \(GET: /v1/nothing\)"):
         client.raw_request("get", "/v1/nothing")
+    with pytest.raises(stripe.InvalidRequestError, match=r"Unrecognized request URL \(GET: /v2/core/accounts\)"):
+        client.raw_request("get", "/v2/core/accounts")
     plain = sandbox.http.get("/v1/payment_intents", headers={"Authorization": "Bearer sk_test_any"})
     assert (plain.status_code, plain.json()["error"]["code"]) == (404, "no_such_route")
 

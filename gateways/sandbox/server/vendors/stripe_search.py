@@ -32,6 +32,8 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "customer": frozenset({"created", "email", "name", "phone"}),
 }
 """What can be searched for, beside ``metadata``."""
+_PARTLY = frozenset({"email", "name", "phone"})
+"""What can be found by a part of it, beside ``metadata``."""
 _COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
     ">": int.__gt__,
     ">=": int.__ge__,
@@ -111,6 +113,8 @@ def _clause(match: re.Match[str], kind: str) -> Clause:
     if match["name"] is None and field not in FIELDS[kind]:
         message = f"Field `{field[:40]}` is an unsupported search field for resource `{kind}s`."
         raise Complaint(400, message, param="query")
+    if operator == "~" and match["name"] is None and field not in _PARTLY:
+        raise Complaint(400, f"Field `{field}` does not support the `~` operator.", param="query")
     value = match["quoted"] if match["quoted"] is not None else match["bare"]
     if operator in _COMPARISONS and not value.lstrip("-").isdecimal():
         raise _unparsable()

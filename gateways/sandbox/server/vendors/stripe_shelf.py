@@ -276,8 +276,10 @@ def _created_within(params: Json) -> Filter:
     bounds = created if isinstance(created, dict) else {"gte": created, "lte": created}
     checks = {"gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__}
     for name, value in bounds.items():
-        if name not in checks or not str(value).isdecimal():
+        if name not in checks:
             raise Complaint(400, f"Invalid created: {name}", param="created")
+        if not str(value).isdecimal():
+            raise Complaint(400, f"Invalid created: {str(value)[:60]} is no time in Unix seconds.", param="created")
     return lambda thing: all(checks[name](thing["created"], int(value)) for name, value in bounds.items())
 
 
