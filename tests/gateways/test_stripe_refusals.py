@@ -84,6 +84,39 @@ def merchant(sandbox: SandboxServer) -> Merchant:
             None,
             "This PaymentIntent is configured to accept payment methods enabled in your Dashboard.",
         ),
+        ({"off_session": "true"}, "parameter_invalid", "off_session", "The parameter `off_session` cannot be passed"),
+        ({"description": "x" * 1001}, None, "description", "Invalid string: xxxxxxxxxx...; must be at most 1000"),
+        (
+            {"statement_descriptor_suffix": "x" * 23},
+            None,
+            "statement_descriptor_suffix",
+            "Invalid string: xxxxxxxxxx...; must be at most 22 characters",
+        ),
+        (
+            {"statement_descriptor": "SHOP", "payment_method_types[]": "card"},
+            None,
+            "statement_descriptor",
+            "The `statement_descriptor` parameter is not supported for the `card` payment method type.",
+        ),
+        ({"receipt_email": "kim"}, "email_invalid", "receipt_email", "Invalid email address: kim"),
+        (
+            {"confirm": "true", "payment_method": "pm_card_visa", "return_url": "shop"},
+            "url_invalid",
+            "return_url",
+            "Not a valid URL",
+        ),
+        (
+            {"payment_method_options[card][colour]": "red"},
+            "parameter_unknown",
+            "payment_method_options[card][colour]",
+            "Received unknown parameter: payment_method_options[card][colour]",
+        ),
+        (
+            {"payment_method": "pm_card_visa", "payment_method_data[type]": "card"},
+            None,
+            None,
+            "You may only specify one of these parameters: payment_method, payment_method_data.",
+        ),
         (
             {"confirm": "true", "payment_method_types[]": "card"},
             "payment_intent_unexpected_state",
@@ -121,6 +154,25 @@ def test_a_wrong_filter_is_named(
     assert (error["http"], error.get("code"), error.get("param")) == (400, code, param)
     if "expand[]" in query:
         assert "You may want to try expanding 'data.charge' instead." in error["message"]
+
+
+def test_a_time_that_is_none_is_named(merchant: Merchant) -> None:
+    for created in ({"created": "abc"}, {"created[gte]": "abc"}):
+        error = merchant.error("GET", "/charges", created)
+        assert (error["http"], error["param"]) == (400, "created")
+        assert error["message"] == "Invalid created: abc is no time in Unix seconds."
+
+
+def test_a_statement_of_a_card_is_told_by_its_suffix_alone(merchant: Merchant) -> None:
+    held = merchant.pay(capture_method="manual", statement_descriptor_suffix="ORDER 1")
+    path = f"/payment_intents/{held['id']}/capture"
+    assert merchant.error("POST", path, {"statement_descriptor": "SHOP"})["param"] == "statement_descriptor"
+    assert merchant.post(path, statement_descriptor_suffix="ORDER 2")["statement_descriptor_suffix"] == "ORDER 2"
+    late = merchant.post("/payment_intents", **NEW, statement_descriptor="SHOP")
+    card = {"payment_method": "pm_card_visa", "return_url": "shop:back"}
+    refused = merchant.error("POST", f"/payment_intents/{late['id']}/confirm", card)
+    assert refused["param"] == "statement_descriptor"
+    assert merchant.get(f"/payment_intents/{late['id']}")["status"] == "requires_payment_method"
 
 
 def test_automatic_payment_methods_are_shown_as_they_were_chosen(merchant: Merchant) -> None:
@@ -260,16 +312,6 @@ def test_a_card_that_is_set_up_asks_nobody_who_is_not_there(merchant: Merchant) 
     method = "pm_card_authenticationRequiredSetupForOffSession"
     assert merchant.pay(method, off_session="true")["status"] == "succeeded"
     assert merchant.pay(method)["status"] == "requires_action"
-
-
-def test_a_card_may_be_declined_though_its_customer_has_authenticated(merchant: Merchant) -> None:
-    method = "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds"
-    waiting = merchant.pay(method, return_url="https://shop.test/")
-    page = waiting["next_action"]["redirect_to_url"]["url"]
-    back = httpx.post(page, data={"action": "approve"}, trust_env=False).headers["location"]
-    assert "redirect_status=failed" in back
-    error = merchant.get(f"/payment_intents/{waiting['id']}")["last_payment_error"]
-    assert (error["code"], error["decline_code"]) == ("card_declined", "insufficient_funds")
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,12 @@ def test_the_types_that_older_scripts_name_are_shown(merchant: Merchant) -> None
     assert press(session, "pay").status_code == 303
 
 
+def test_a_decimal_price_that_is_whole_is_a_price(merchant: Merchant) -> None:
+    form = {name: value for name, value in FORM.items() if name != f"{PRICE}[unit_amount]"}
+    session = merchant.post("/checkout/sessions", **form, **{f"{PRICE}[unit_amount_decimal]": "2500.00"})
+    assert session["amount_total"] == 5_000
+
+
 def test_the_words_of_older_versions_mean_the_same(merchant: Merchant) -> None:
     more = {"ui_mode": "hosted", "locale": "ko", "customer_email": "kim@shop.test"}
     session = opened(merchant, **more)
@@ -231,6 +237,11 @@ def test_sessions_are_listed_by_what_they_are(merchant: Merchant) -> None:
         ({f"{PRICE}[product_data][name]": ""}, "name"),
         ({"line_items[0][quantity]": "0"}, "quantity"),
         ({"line_items[1][price]": "price_1"}, "line_items[1][price_data]"),
+        ({"line_items[0][price]": "price_1"}, "line_items[0][price]"),
+        ({f"{PRICE}[unit_amount_decimal]": "2500"}, "unit_amount_decimal"),
+        ({f"{PRICE}[unit_amount]": None, f"{PRICE}[unit_amount_decimal]": "2500.5"}, "unit_amount_decimal"),
+        ({"payment_intent_data[statement_descriptor]": "SHOP"}, "statement_descriptor"),
+        ({"payment_intent_data[receipt_email]": "kim"}, "receipt_email"),
         ({"expires_at": "in 29 minutes"}, "expires_at"),
         ({"expires_at": "in 1441 minutes"}, "expires_at"),
         ({"payment_intent_data[amount]": "1"}, "payment_intent_data[amount]"),
@@ -242,7 +253,8 @@ def test_what_stripe_would_refuse_opens_nothing(merchant: Merchant, changes: dic
     minutes = re.fullmatch(r"in (\d+) minutes", changes.get("expires_at", ""))
     if minutes:
         changes = {"expires_at": str(int(time.time()) + 60 * int(minutes[1]) + 5)}
-    refused = merchant.error("POST", "/checkout/sessions", {**FORM, **changes})
+    form = {name: value for name, value in {**FORM, **changes}.items() if value is not None}
+    refused = merchant.error("POST", "/checkout/sessions", form)
     assert (refused["http"], refused["param"]) == (400, param)
     assert merchant.get("/checkout/sessions")["data"] == []
 

@@ -52,6 +52,7 @@ class Book:
         method = self.people.method_for(account, params)
         intent = objects.payment_intent(amount or 0, currency, chosen, self._counter.clock())
         rules.choose_method(intent, method)
+        rules.check_descriptor(intent)
         if confirm:
             rules.check_way_back(intent, params)
         self.shelf.put(account, intent)
@@ -76,6 +77,7 @@ class Book:
             self._ledger.cancel(payment, self._counter.stamp(account, key))
             intent.update(status="requires_confirmation", next_action=None)
         rules.choose_method(intent, method)
+        rules.check_descriptor(intent)
         self.shelf.put(account, intent)
         self.shelf.index(account, intent)
         return intent
@@ -102,6 +104,7 @@ class Book:
         rules.check_confirmable(intent)
         intent.update(rules.chosen(params, intent))
         rules.choose_method(intent, self.people.method_for(account, params))
+        rules.check_descriptor(intent)
         rules.check_way_back(intent, params)
         return self._pay(account, intent, params, key)
 
@@ -109,6 +112,8 @@ class Book:
         """``POST /v1/payment_intents/{id}/capture``: once; what is left is released."""
         intent = self.shelf.take(account, intent_id, "payment_intent")
         rules.check_capturable(intent)
+        intent.update(rules.texts(params))
+        rules.check_descriptor(intent)
         amount = intake.amount(params, "amount_to_capture") or intent["amount_capturable"]
         rules.check_capture(intent, amount, final=intake.flag(params, "final_capture", default=True))
         charge = self.shelf.take(account, intent["latest_charge"], "charge")
@@ -131,7 +136,7 @@ class Book:
     def capture_charge(self, account: str, charge_id: str, params: Json, key: str) -> Json:
         """``POST /v1/charges/{id}/capture``: of its PaymentIntent."""
         intent_id = self.shelf.take(account, charge_id, "charge")["payment_intent"]
-        self.capture(account, intent_id, {"amount_to_capture": params.get("amount")}, key)
+        self.capture(account, intent_id, {**params, "amount_to_capture": params.get("amount")}, key)
         return self.shelf.take(account, charge_id, "charge")
 
     def cancel(self, account: str, intent_id: str, params: Json, key: str) -> Json:

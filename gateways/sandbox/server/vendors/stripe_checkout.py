@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors import stripe_intake as intake
+from gateways.sandbox.server.vendors import stripe_intent as rules
 from gateways.sandbox.server.vendors import stripe_objects as objects
 from gateways.sandbox.server.vendors.stripe_event import Events
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
@@ -195,13 +196,7 @@ def _check_kind(params: Json) -> None:
         raise Complaint(400, f"This sandbox has no Checkout Sessions with `ui_mode: {ui_mode}`.", param="ui_mode")
     intake.required(params, "success_url")
     for name in ("success_url", "cancel_url"):
-        url = intake.text(params, name)
-        if url is not None and not url.startswith(("https://", "http://")):
-            raise Complaint(400, "Not a valid URL", code="url_invalid", param=name)
-    reference = intake.text(params, "client_reference_id") or ""
-    if len(reference) > _MAX_REFERENCE:
-        message = f"Invalid string: {reference[:10]}...; must be at most {_MAX_REFERENCE} characters"
-        raise Complaint(400, message, param="client_reference_id")
+        intake.url(params, name)
 
 
 def _expiry(params: Json, now: int) -> int:
@@ -228,13 +223,15 @@ def _method_types(params: Json) -> list[str]:
 
 
 def _intent_form(params: Json, currency: str, amount: int) -> Json:
-    """The request that will make the PaymentIntent."""
+    """The request that will make the PaymentIntent. Raises `Complaint`."""
     given = params.get("payment_intent_data", {})
     if not isinstance(given, dict):
         raise Complaint(400, "Invalid object", param="payment_intent_data")
     fixed = {"amount": str(amount), "currency": currency, "payment_method_types": ["card"]}
     customer = {"customer": params["customer"]} if "customer" in params else {}
-    return {**given, "metadata": intake.metadata(given), **customer, **fixed}
+    form = {**given, "metadata": intake.metadata(given), **customer, **fixed}
+    rules.check_descriptor(rules.chosen(form, {}))
+    return form
 
 
 def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
@@ -254,7 +251,7 @@ def _session(params: Json, price: tuple[str, int], fixed: Json) -> Json:
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "billing_address_collection": None,
         "cancel_url": intake.text(params, "cancel_url"),
-        "client_reference_id": intake.text(params, "client_reference_id"),
+        "client_reference_id": intake.text(params, "client_reference_id", _MAX_REFERENCE),
         "client_secret": None,
         "collected_information": None,
         "consent": None,

@@ -19,6 +19,8 @@ from gateways.sandbox.server.vendors.stripe_words import (
 _PART = re.compile(r"\[([^\]]*)\]")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\]]*\])*)")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_WEB_URL = re.compile(r"https?://\S+")
+_APP_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _MAX_METADATA = (50, 40, 500)
 _MAX_PAGE = 100
@@ -51,13 +53,8 @@ def parse(text: str) -> dict[str, Any]:
 def check_known(params: Mapping[str, Any], endpoint: str) -> None:
     """Raises `Complaint` ``parameter_unknown``."""
     unknown = sorted(set(params) - KNOWN[endpoint])
-    for name in sorted(NESTED.keys() & params.keys()):
-        given = params[name]
-        unknown += [
-            f"{name}[{inner}]"
-            for inner in sorted(given if isinstance(given, dict) else {})
-            if inner not in NESTED[name]
-        ]
+    for name in sorted(NESTED):
+        unknown += [f"{name}[{inner}]" for inner in sorted(_inside(params, name)) if inner not in NESTED[name]]
     if unknown:
         plural = "s" if len(unknown) > 1 else ""
         message = f"Received unknown parameter{plural}: {', '.join(unknown)[:200]}"
@@ -118,11 +115,13 @@ def required(params: Mapping[str, Any], name: str) -> Any:
     return params[name]
 
 
-def text(params: Mapping[str, Any], name: str) -> str | None:
-    """A text, or None."""
+def text(params: Mapping[str, Any], name: str, most: int | None = None) -> str | None:
+    """A text of at most so many characters, or None."""
     value = params.get(name)
     if value is not None and not isinstance(value, str):
         raise Complaint(400, f"Invalid string: {value}", param=name)
+    if value is not None and most is not None and len(value) > most:
+        raise Complaint(400, f"Invalid string: {value[:10]}...; must be at most {most} characters", param=name)
     return value or None
 
 
@@ -131,6 +130,14 @@ def email(params: Mapping[str, Any], name: str) -> str | None:
     value = text(params, name)
     if value is not None and _EMAIL.fullmatch(value) is None:
         raise Complaint(400, f"Invalid email address: {value[:80]}", code="email_invalid", param=name)
+    return value
+
+
+def url(params: Mapping[str, Any], name: str, *, of_app: bool = False) -> str | None:
+    """An address of the web, or ``of_app``, with a scheme of its own; or None."""
+    value = text(params, name)
+    if value is not None and (_APP_URL if of_app else _WEB_URL).fullmatch(value) is None:
+        raise Complaint(400, "Not a valid URL", code="url_invalid", param=name)
     return value
 
 
@@ -209,6 +216,14 @@ def cursors(params: Mapping[str, Any]) -> tuple[str | None, str | None]:
     if after is not None and before is not None:
         raise Complaint(400, "You cannot parameterize both starting_after and ending_before.")
     return after, before
+
+
+def _inside(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The fields of ``a[b]``, if it is an object."""
+    found: Any = params
+    for part in name.replace("]", "").split("["):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _whole(value: Any, name: str) -> int:

@@ -25,21 +25,22 @@ _CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
 _CONFIRMATIONS = ("automatic", "manual")
 _REDIRECTS = ("always", "never")
 _USAGES = ("off_session", "on_session")
-_TEXTS = (
-    "description",
-    "on_behalf_of",
-    "receipt_email",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
-    "transfer_group",
-)
+_TEXTS = {
+    "description": 1000,
+    "on_behalf_of": None,
+    "statement_descriptor": 22,
+    "statement_descriptor_suffix": 22,
+    "transfer_group": None,
+}
+"""How long they may be."""
+_ONLY_CONFIRMED = ("off_session", "return_url")
 _ALWAYS = frozenset({"description", "expand", "metadata", "receipt_email", "shipping", "transfer_group"})
 """What may be said of a PaymentIntent that has been paid or canceled, too."""
 
 
 def chosen(params: Json, before: Json) -> Json:
     """The fields of a PaymentIntent that a request states; ``before``: the PaymentIntent, or empty for a new one."""
-    said: Json = {name: intake.text(params, name) for name in _TEXTS if name in params}
+    said = texts(params)
     if "metadata" in params or not before:
         said["metadata"] = intake.metadata(params, before.get("metadata"))
     if "shipping" in params:
@@ -64,19 +65,40 @@ def chosen(params: Json, before: Json) -> Json:
     return said
 
 
+def texts(params: Json) -> Json:
+    """The words that a request states. Raises `Complaint` for one that is too long."""
+    said: Json = {name: intake.text(params, name, most) for name, most in _TEXTS.items() if name in params}
+    if "receipt_email" in params:
+        said["receipt_email"] = intake.email(params, "receipt_email")
+    return said
+
+
+def check_descriptor(intent: Json) -> None:
+    """Raises `Complaint` for a PaymentIntent that says on a card's statement what only others' may say."""
+    is_of_cards = intent.get("automatic_payment_methods") is None and "card" in intent["payment_method_types"]
+    if intent.get("statement_descriptor") and (is_of_cards or intent.get("payment_method")):
+        message = (
+            "The `statement_descriptor` parameter is not supported for the `card` payment method type. Please use "
+            "`statement_descriptor_suffix` instead."
+        )
+        raise Complaint(400, message, param="statement_descriptor")
+
+
 def check_new(params: Json, *, confirm: bool) -> None:
-    """Raises `Complaint` for a ``return_url`` of a PaymentIntent that is not confirmed yet."""
-    if "return_url" in params and not confirm:
-        message = "The parameter `return_url` cannot be passed when creating a PaymentIntent unless confirm is true."
-        raise Complaint(400, message, code="parameter_invalid", param="return_url")
+    """Raises `Complaint` for what only the confirmation of a PaymentIntent can say."""
+    for name in _ONLY_CONFIRMED:
+        if name in params and not confirm:
+            message = f"The parameter `{name}` cannot be passed when creating a PaymentIntent unless confirm is true."
+            raise Complaint(400, message, code="parameter_invalid", param=name)
 
 
 def check_way_back(intent: Json, params: Json) -> None:
-    """Raises `Complaint` if a customer might be sent away and nobody has said where to come back to."""
+    """Raises `Complaint` if a customer might be sent away and nobody has said rightly where to come back to."""
+    back = intake.url(params, "return_url", of_app=True)
     automatic = intent["automatic_payment_methods"]
     might_leave = automatic is not None and automatic["allow_redirects"] == "always"
     stays = intake.flag(params, "use_stripe_sdk") or is_off_session(params)
-    if might_leave and not stays and intake.text(params, "return_url") is None:
+    if might_leave and not stays and back is None:
         message = (
             "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of "
             "these payment methods might redirect your customer off of your page, you must provide a `return_url`. If "

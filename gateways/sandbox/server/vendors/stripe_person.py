@@ -126,12 +126,14 @@ class People:
 
     def method_for(self, account: str, params: Json) -> Json | None:
         """The payment method of a payment: named, a test instrument, or described. Raises `Complaint`."""
-        described = params.get("payment_method_data")
+        described, named = params.get("payment_method_data"), intake.text(params, "payment_method")
         if isinstance(described, dict):
+            if named is not None:
+                message = "You may only specify one of these parameters: payment_method, payment_method_data."
+                raise Complaint(400, message)
             return self.create_method(
                 account, {name: value for name, value in described.items() if name != "radar_options"}
             )
-        named = intake.text(params, "payment_method")
         return None if named is None else self._named(account, named)
 
     def _named(self, account: str, named: str) -> Json:
