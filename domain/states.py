@@ -267,7 +267,7 @@ _MOVES: Mapping[type[StrEnum], Mapping[str, str]] = {
     },
     Outcome: {
         "initiated": "succeeded pending action_required declined not_executed unknown",
-        "pending": "succeeded action_required declined not_executed",
+        "pending": "succeeded action_required declined not_executed unknown",
         "action_required": "succeeded pending declined not_executed unknown",
         "unknown": "succeeded pending action_required declined not_executed",
     },

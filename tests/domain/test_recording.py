@@ -102,6 +102,15 @@ def test_a_conflict_is_over_when_the_pg_says_what_was_asked_and_waits_for_the_cu
     assert (desk.payment(0).status, desk.payment(0).action_url) == (TenderStatus.ACTION_REQUIRED, action.url)
 
 
+def test_what_was_brought_to_a_pg_that_still_works_on_it_and_got_lost_is_in_doubt() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, action=Action("redirect", "https://pg.example/3ds")))
+    desk.decide(lambda moment: complete(desk.order, desk.payment(0).id, {"tid": "1"}, moment))
+    desk.answer(desk.due()[0], PENDING, Ask.LOOKUP)
+    desk.answer(desk.due()[0], UNKNOWN)
+    assert (desk.due()[0].outcome, desk.payment(0).status) == (Outcome.UNKNOWN, TenderStatus.UNKNOWN)
+
+
 @given(st.lists(st.tuples(ANY_ANSWER, st.sampled_from([Ask.SEND, Ask.LOOKUP, Ask.NEUTRALIZE])), max_size=12))
 def test_no_answer_in_any_state_is_more_than_the_order_can_bear(answers: list[tuple[Answer, Ask]]) -> None:
     desk = Desk(a_checkout(capture="manual"), accounts=("a", "b"))

@@ -99,7 +99,7 @@ PAGE: dict[type[StrEnum], str] = {
         confirmed > ; canceled > ; expired >""",
     Outcome: """
         initiated > succeeded pending action_required declined not_executed unknown
-        pending > succeeded action_required declined not_executed
+        pending > succeeded action_required declined not_executed unknown
         action_required > succeeded pending declined not_executed unknown
         unknown > succeeded pending action_required declined not_executed
         succeeded > ; declined > ; not_executed >""",
