@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cli.shop import Order, Shop
-from domain.payment import INTERNAL_METHODS
+from domain.payment import CHARGED_METHODS, INTERNAL_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,14 @@ class Money:
 
     def __add__(self, other: "Money") -> "Money":
         return Money(self.captured + other.captured, self.refunded + other.refunded, self.held + other.held)
+
+    def is_met_by(self, theirs: "Money") -> bool:
+        """Equal to the last won, also where the PG took, gave back and took again: a deposit that was made twice.
+
+        Ours has what stands of an operation; what a PG undid by itself is in its ledger on both sides (ADR 0017).
+        """
+        undone = theirs.captured - self.captured
+        return undone >= 0 and undone == theirs.refunded - self.refunded and theirs.held == self.held
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +39,8 @@ class Compared:
 
     @property
     def agrees(self) -> bool:
-        """Equal to the last won."""
-        return self.ours == self.theirs
+        """Whether nobody has more than the other says."""
+        return self.ours.is_met_by(self.theirs)
 
 
 async def compare(shop: Shop, orders: Iterable[Order]) -> list[Compared]:
@@ -61,7 +69,8 @@ def _ours(order: Order, payment: Order, attempt: Order) -> Money:
     """A payment's money lies at its attempt that succeeded; at every other attempt there must be none."""
     if attempt["outcome"] != "succeeded":
         return Money()
-    held = payment["authorized"] - payment["captured"] - payment["voided"]
+    charged = payment["method"] in CHARGED_METHODS
+    held = 0 if charged else payment["authorized"] - payment["captured"] - payment["voided"]
     return Money(captured=payment["captured"], refunded=payment["refunded"] - _credited(order, payment), held=held)
 
 

@@ -92,9 +92,8 @@ async def _settled(
 
 def _agree(ours: AttemptMoney | None, theirs: Money) -> bool:
     """An attempt of which we have nothing may have been taken and undone at the PG."""
-    if ours is None or not (ours.captured or ours.refunded or ours.held):
-        return theirs.captured == theirs.refunded and not theirs.held
-    return (ours.captured, ours.refunded, ours.held) == (theirs.captured, theirs.refunded, theirs.held)
+    mine = Money() if ours is None else Money(ours.captured, ours.refunded, ours.held)
+    return mine.is_met_by(theirs)
 
 
 def _told(account: str, merchant_ref: str, ours: AttemptMoney | None, theirs: Money) -> Disagreement:

@@ -10,7 +10,7 @@ from domain.gateway import OperationKind, Outcome
 from domain.order import Order
 from domain.orphan import stranded
 from domain.owing import section_costs, spare
-from domain.payment import HELD_TENDERS, UNRESOLVED, Operation, Payment
+from domain.payment import CHARGED_METHODS, HELD_TENDERS, UNRESOLVED, Allocation, Operation, Payment
 from domain.rebalance import rebalance
 from domain.section import CLOSED_ITEMS, CLOSED_SECTIONS, SHIPPED_ITEMS, Item, Section
 from domain.states import (
@@ -50,7 +50,7 @@ def cascade(order: Order) -> Order:
         fulfillment_status=fulfillment(order.items),
         payment_status=PaidStatus.PAID
         if not order.total
-        else paid_status(order.target, order.authorized - order.refunded, net, refunded),
+        else paid_status(order.target, sum(p.held for p in order.payments) - order.refunded, net, refunded),
         return_status=returns(order.items),
         balance=_balance(order, net),
         has_unknown_payment=any(o.outcome is Outcome.UNKNOWN for o in order.operations),
@@ -113,11 +113,16 @@ def _section(order: Order, section: Section, owed: int) -> Section:
         fulfillment_status=fulfillment(items),
         payment_status=PaidStatus.PAID
         if not cost
-        else paid_status(owed, sum(a.authorized for a in parts) - refunded, captured, refunded),
+        else paid_status(owed, sum(_held(order, a) for a in parts) - refunded, captured, refunded),
         return_status=returns(items),
     )
     status = _section_status(section, items, held=bool(order.active_holds(section)))
     return replace(section, status=move(section.status, status, what=f"section {section.number}"))
+
+
+def _held(order: Order, part: Allocation) -> int:
+    """What of a payment is there for a section. What is charged at once is never only authorized."""
+    return part.captured if order.payment(part.payment_id).method in CHARGED_METHODS else part.authorized
 
 
 def _section_status(section: Section, items: Sequence[Item], *, held: bool) -> SectionStatus:

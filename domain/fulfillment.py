@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.errors import Flaw, IllegalTransition, Invalid, NothingToDo
+from domain.gateway import OperationKind
 from domain.moment import Moment
 from domain.order import Order
+from domain.owing import to_capture
 from domain.section import Hold, Item, Section, Shipment, ShipmentItem, moved, take
 from domain.states import ItemState, SectionStatus
 
@@ -56,6 +58,7 @@ def ship(
 ) -> tuple[Order, int]:
     """A parcel leaves: all unshipped items of the section, or the pieces named. Gives the value that left."""
     section = _moving(order, number)
+    _refuse_unpaid(order, section)
     order, items = _named(order, section, pieces, UNSHIPPED, moment)
     shipment = Shipment(moment.new_id(), order.id, section.id, carrier, tracking_number, moment.now)
     order = order.put(shipment)
@@ -117,6 +120,22 @@ def _moving(order: Order, number: int) -> Section:
             figures={"from": section.status.value, "to": "shipped", "allowed": ["open"], "holds": holds},
         )
     return section
+
+
+def _refuse_unpaid(order: Order, section: Section) -> None:
+    """Its money was there, and the PG has taken it back: what has not left yet waits for the money, or for a person.
+
+    Money that was never taken is no obstacle: with ``capture: on_shipment`` it is taken when the goods have left.
+    """
+    gone = {o.payment_id for o in order.operations if o.kind is OperationKind.AUTHORIZE and o.reversed_amount}
+    parts = [a for a in order.allocations if a.section_id == section.id and a.payment_id in gone]
+    unpaid = min(to_capture(order), sum(a.amount - a.captured for a in parts))
+    if unpaid > 0:
+        raise IllegalTransition(
+            f"section {section.number} is not paid any more: the PG has taken {unpaid} {order.currency} back; it can "
+            f"be shipped once that is there again",
+            figures={"from": section.status.value, "to": "shipped", "allowed": [], "taken_back": unpaid},
+        )
 
 
 def _named(

@@ -90,9 +90,11 @@ def _lost(operation: Operation, question: Operation, answer: Answer) -> int | No
     if answer.issues:
         return None
     if operation.kind is OperationKind.AUTHORIZE:
-        if question.outcome is not Outcome.SUCCEEDED or answer.amounts is None:
-            return None
-        return max(0, operation.amount - answer.amounts.captured)
+        told = question.outcome in {
+            Outcome.SUCCEEDED,
+            Outcome.DECLINED,
+        }  # Declined: it is to be paid, or never will be.
+        return max(0, operation.amount - answer.amounts.captured) if told and answer.amounts else None
     if question.outcome is Outcome.DECLINED:
         return operation.amount
     return 0 if question.outcome is Outcome.SUCCEEDED else None

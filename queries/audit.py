@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.order import Order
+from domain.payment import CHARGED_METHODS
 from queries.order import DOCUMENT, ORDER
 
 ORDERS_AT_ONCE = 100
@@ -48,6 +49,8 @@ class AttemptMoney:
     in_doubt: bool
 
 
+CHARGED = ", ".join(f"'{method}'" for method in sorted(CHARGED_METHODS))
+"""SQL: methods of which nothing is held where nothing is taken."""
 BUG = "a bug of OPMS: keep the database as it is and report it; nothing is repaired silently"
 
 CHECKS = (
@@ -114,10 +117,12 @@ CHECKS = (
     Check(
         "orders that are over hold no money",
         "SELECT count(*) FROM orders WHERE status IN ('expired', 'canceled')",
-        """
-        SELECT number, format('it is %s and %s of the customer''s money is still with us', status,
-                              authorized - refunded)
-          FROM orders o WHERE status IN ('expired', 'canceled') AND authorized - refunded > 0
+        f"""
+        SELECT number, format('it is %s and %s of the customer''s money is still with us', status, held)
+          FROM orders o
+          JOIN LATERAL (SELECT sum(CASE WHEN p.method IN ({CHARGED}) THEN p.captured ELSE p.authorized - p.voided END
+                                   - p.refunded) AS held FROM payment p WHERE p.order_id = o.id) p ON held > 0
+         WHERE status IN ('expired', 'canceled')
            AND NOT EXISTS (SELECT FROM operation q WHERE q.order_id = o.id
                               AND q.outcome IN ('initiated', 'pending', 'action_required', 'unknown'))
         """,
@@ -167,16 +172,17 @@ CHECKS = (
 )
 
 _ORDERS = text(f"SELECT {DOCUMENT} FROM orders o WHERE o.id > :after ORDER BY o.id LIMIT :limit")
-_ATTEMPTS = """
+_ATTEMPTS = f"""
     SELECT r.store_id, r.number, t.account, t.merchant_ref,
            coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved
                     AND (o.kind = 'capture' OR (o.kind = 'authorize' AND o.capture_now))), 0)::bigint,
            coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved AND o.kind = 'refund'), 0)::bigint,
-           (coalesce(sum(o.amount) FILTER (WHERE o.moved AND o.kind = 'authorize'), 0)
+           (coalesce(sum(o.amount - CASE WHEN p.method IN ({CHARGED}) THEN o.reversed_amount ELSE 0 END)
+                     FILTER (WHERE o.moved AND o.kind = 'authorize'), 0)
             - coalesce(sum(o.amount - o.reversed_amount) FILTER (WHERE o.moved
                     AND (o.kind IN ('capture', 'void') OR (o.kind = 'authorize' AND o.capture_now))), 0))::bigint,
            bool_or(o.outcome IN ('initiated', 'pending', 'action_required', 'unknown'))
-      FROM attempt t JOIN orders r ON r.id = t.order_id
+      FROM attempt t JOIN orders r ON r.id = t.order_id JOIN payment p ON p.id = t.payment_id
       JOIN (SELECT q.*, q.outcome = 'succeeded' OR (q.kind = 'authorize' AND EXISTS (
                          SELECT FROM operation f WHERE f.attempt_id = q.attempt_id AND f.orphan AND f.kind = 'lookup'
                             AND f.outcome = 'succeeded')) AS moved

@@ -6,6 +6,9 @@ import httpx
 
 from tests.e2e.shop import Shop, until
 
+TWO_SCHEDULES = 100
+"""Seconds. News of a deposit that nobody signed, a moment after a question about it, is asked about by schedule."""
+
 
 def net(shop: Shop, order: dict[str, Any]) -> int:
     """What the PG has of the customer's money, by its own ledger."""
@@ -90,17 +93,44 @@ def deposited(shop: Shop) -> tuple[dict[str, Any], str]:
     return shop.paid(number), bank
 
 
-def test_a_deposit_that_the_bank_takes_back_is_for_a_person(shop: Shop) -> None:
+def test_a_deposit_that_the_bank_takes_back_is_not_paid_until_it_is_made_again(shop: Shop) -> None:
     order, bank = deposited(shop)
-    number, [operation] = order["number"], operations(order, "authorize")
+    number = order["number"]
     httpx.post(bank, data={"action": "bounce"}).raise_for_status()
-    shown = until("a person is told", lambda: _with_flag(shop, number, "requires_review"))
-    assert (shown["payments"][0]["captured"], net(shop, shown)) == (57700, 0)
-    decision = {"verdict": "declined", "evidence": "the bank says it was a mistake"}
-    path = f"/v1/orders/{number}/operations/{operation['id']}/decisions"
-    shop.admin.post(path, json=decision, headers={"Prefer": "wait=10"}).raise_for_status()
-    after = shop.order(number)
-    assert (after["payments"][0]["captured"], after["totals"]["balance_due"]) == (0, 57700)
+    shown = until("the payment is reversed", lambda: _with_flag(shop, number, "requires_review"))
+    assert (shown["payment_status"], shown["totals"]["captured"], shown["totals"]["balance_due"]) == (
+        "unpaid",
+        0,
+        57700,
+    )
+    assert [(o["outcome"], o["reversed_amount"]) for o in operations(shown, "authorize")] == [("succeeded", 57700)]
+    assert net(shop, shown) == 0
+    shipment = {"carrier": "CJ", "tracking_number": "1"}
+    refused = shop.http.post(f"/v1/orders/{number}/sections/1/shipments", json=shipment)
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_transition")
+    assert "not paid any more" in refused.json()["detail"]
+    agrees(shop, number)
+    httpx.post(bank, data={"action": "deposit"}).raise_for_status()
+    again = until("it is taken in again", lambda: _without_flags(shop, number), within=TWO_SCHEDULES)
+    assert (again["totals"]["captured"], again["totals"]["balance_due"], net(shop, again)) == (57700, 0, 57700)
+    shop.applied(number, "sections/1/shipments", shipment)
+    agrees(shop, number)
+
+
+def test_an_order_whose_deposit_is_gone_is_canceled_and_nobody_has_anything_left(shop: Shop) -> None:
+    order, bank = deposited(shop)
+    number = order["number"]
+    httpx.post(bank, data={"action": "bounce"}).raise_for_status()
+    until("the payment is reversed", lambda: _with_flag(shop, number, "requires_review"))
+    after = shop.applied(number, "cancellations", {"reason": "no money"})
+    assert (after["status"], after["flags"], after["totals"]["captured"]) == ("canceled", [], 0)
+    agrees(shop, number)
+
+
+def agrees(shop: Shop, number: str) -> None:
+    """The audit has nothing to say of this order."""
+    _, said = shop.audit()
+    assert number not in said, said
 
 
 def test_a_deposit_goes_back_to_the_account_that_the_customer_names(shop: Shop) -> None:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from cli.comparison import Money
 from contracts.command import RefundMoney
 from domain.gateway import OperationKind
 from tests.stack import STORE, Ground, Shop, a_checkout, open_shop
@@ -50,6 +51,24 @@ async def audit(shop: Shop, **changed: str) -> tuple[int, str]:
     )
     output, _ = await process.communicate()
     return process.returncode or 0, output.decode()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "agrees"),
+    [
+        (Money(900, 100, 0), Money(900, 100, 0), True),
+        (Money(900), Money(1800, 900, 0), True),
+        (Money(), Money(900, 900, 0), True),
+        (Money(900), Money(900, 900, 0), False),
+        (Money(900), Money(1800, 800, 0), False),
+        (Money(900), Money(1800, 900, 10), False),
+        (Money(1800, 900), Money(900), False),
+    ],
+)
+def test_what_a_pg_took_gave_back_and_took_again_is_no_difference_and_all_else_is(
+    ours: Money, theirs: Money, agrees: bool
+) -> None:
+    assert ours.is_met_by(theirs) is agrees
 
 
 async def test_all_sides_agree_about_orders_in_every_stage(own: Shop) -> None:
