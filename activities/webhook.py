@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from activities.desk import utc_now
 from activities.promise import promise
-from contracts.webhook import Hint, WebhookSteps, doubt_of
+from contracts.webhook import DENIED_EVERY, Hint, WebhookSteps, doubt_of
 from domain.capture import BEFORE_LAPSE
 from models.database import Database
 from queries.webhook import MONEY_IS_DUE, ORDER_OF_EVENT, TAKEN_BACK, UNRESOLVED
@@ -102,6 +102,22 @@ _UNASKED = text(
        AND NOT EXISTS (SELECT FROM operation q WHERE q.order_id = o.order_id AND q.subject_id = o.id)
     """
 )
+# News that nobody signed, and that came too soon after a question about its attempt to be asked about at once.
+_HEARSAY = text(
+    """
+    SELECT DISTINCT ON (o.id) e.account, e.event_id, o.id, r.store_id, r.number
+      FROM (SELECT * FROM webhook_event WHERE trust = 'unsigned' AND order_id IS NOT NULL AND received_at > :since
+               AND outcome IN ('succeeded', 'action_required') ORDER BY received_at DESC LIMIT :limit) e
+      JOIN attempt a ON a.account = e.account AND a.merchant_ref = e.merchant_ref
+      JOIN operation o ON o.attempt_id = a.id AND o.kind = 'authorize' AND o.outcome = 'succeeded' AND o.capture_now
+      JOIN payment y ON y.id = o.payment_id AND y.method = 'virtual_account'
+      JOIN orders r ON r.id = o.order_id
+     WHERE (e.outcome = 'succeeded') = (o.reversed_amount > 0) AND NOT o.contradicted AND e.received_at > o.resolved_at
+       AND NOT EXISTS (SELECT FROM operation q WHERE q.subject_id = o.id AND (q.initiated_at > e.received_at
+                          OR (e.outcome = 'action_required' AND q.initiated_at > :denied_since)))
+     ORDER BY o.id, e.received_at DESC
+    """
+)
 _NOTE = text("UPDATE webhook_event SET delivered_at = :now WHERE id = ANY(:ids) AND delivered_at IS NULL")
 
 
@@ -124,7 +140,11 @@ class WebhookActivities(WebhookSteps):
             await connection.execute(_SETTLE, {"now": now})
             rows = await connection.execute(_HINTS, {"before": now - HINT_AFTER, "limit": MOST_HINTS})
             untold = HINTS.validate_python([dict(row) for row in rows.mappings()])
-            unasked = await connection.execute(_UNASKED, {"since": now - UNASKED_WITHIN, "limit": MOST_EVENTS})
+            since = {"since": now - UNASKED_WITHIN, "limit": MOST_EVENTS}
+            unasked = [
+                *await connection.execute(_UNASKED, since),
+                *await connection.execute(_HEARSAY, since | {"denied_since": now - DENIED_EVERY}),
+            ]
             questions = [doubt_of(*row[:3], store=row[3], number=row[4]) for row in unasked]
             await promise(connection, questions, now)
         return untold + await self._find_forgotten(now)

@@ -24,7 +24,7 @@ from commands.routing import UnknownGateway
 from contracts.command import Command, Recheck
 from contracts.owner import Owner
 from contracts.queues import GATEWAY_CALL_TIMEOUT
-from contracts.webhook import doubt_of
+from contracts.webhook import DENIED_EVERY, doubt_of
 from domain.errors import Rejected
 from domain.gateway import Outcome
 from gateways.gateway import Gateway, WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
@@ -39,8 +39,6 @@ HINT_SECONDS = 2.0
 """PGs wait some ten seconds for the acknowledgement; a hint that takes longer is sent by the upkeep workflow."""
 UNSIGNED_EVERY = timedelta(seconds=5)
 """Anybody can send what nobody signs: one such event in this time wakes an order, the schedule tells of the rest."""
-DENIED_EVERY = timedelta(hours=1)
-"""The same for a deposit that a bank is said to have taken back: each time it costs the order a question for ever."""
 LONGEST_TEXT = 255
 LARGEST_AMOUNT = 2**63 - 1
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2999

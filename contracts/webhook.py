@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from temporalio import activity
 
 from contracts.command import Command, Doubt
+
+DENIED_EVERY = timedelta(hours=1)
+"""Anybody can say that a bank has taken a deposit back: once in this time it is asked about, and kept for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from activities.webhook import HINT_AFTER, WebhookActivities
 from api.app import create_app
 from cli.database import migrate
 from cli.seed import seed
-from commands.webhook import DENIED_EVERY, UNSIGNED_EVERY
-from contracts.webhook import doubt_of
+from commands.webhook import UNSIGNED_EVERY
+from contracts.webhook import DENIED_EVERY, doubt_of
 from gateways.adyen.adapter import AdyenGateway
 from gateways.adyen.webhook import signature
 from gateways.gateway import Account, Gateway
@@ -309,6 +309,35 @@ async def test_money_that_was_taken_back_and_is_there_again_is_asked_about(
     await from_toss(http, deposited)
     assert await commands(database, deposited, "doubt") == 1
     assert await commands(database, deposited, "recheck") == 0
+
+
+async def test_news_of_a_deposit_that_came_too_soon_after_a_question_is_asked_about_by_the_schedule(
+    http: httpx.AsyncClient, database: Database
+) -> None:
+    deposited = await an_operation(database, "toss", "authorize", "succeeded", capture_now=True)
+    of = {"id": deposited.order_id}
+    await sql(database, "UPDATE payment SET method = 'virtual_account' WHERE order_id = :id", **of)
+    known = "UPDATE operation SET resolved_at = now() - interval '1 hour', reversed_amount = amount"
+    await sql(database, f"{known} WHERE order_id = :id", **of)
+    await asked_about(database, deposited, timedelta(seconds=1))
+    await sql(
+        database,
+        "UPDATE operation q SET subject_id = (SELECT id FROM operation WHERE order_id = :id AND NOT orphan)"
+        " WHERE order_id = :id AND orphan",
+        **of,
+    )
+    await from_toss(http, deposited)
+    assert await commands(database, deposited, "doubt") == 0
+    for _ in range(2):
+        await WebhookActivities(database).find_hints()
+    assert await commands(database, deposited, "doubt") == 1
+    await sql(database, "UPDATE operation SET reversed_amount = 0 WHERE order_id = :id AND NOT orphan", **of)
+    await from_toss(http, deposited, "WAITING_FOR_DEPOSIT")
+    for ago, asked in ((timedelta(minutes=1), 1), (DENIED_EVERY, 2)):
+        back = "UPDATE operation SET initiated_at = now() - CAST(:ago AS interval) WHERE order_id = :id AND orphan"
+        await sql(database, back, ago=ago, **of)
+        await WebhookActivities(database).find_hints()
+        assert await commands(database, deposited, "doubt") == asked
 
 
 async def test_the_schedule_does_not_deliver_what_takes_back_even_while_other_money_is_due(
