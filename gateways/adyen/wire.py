@@ -40,6 +40,8 @@ _LINKS = {"active": Outcome.ACTION_REQUIRED, "expired": Outcome.DECLINED}
 """A link's status -> its authorization; completed, paid and every other word: pending, a webhook says how it ended."""
 
 _IN_PROGRESS = "704"
+_NO_RESULT = "14_"
+"""Of ``/payments/details``: error codes of what the customer's browser brought."""
 _PATHS = {OperationKind.CAPTURE: "captures", OperationKind.VOID: "cancels", OperationKind.REFUND: "refunds"}
 
 
@@ -147,7 +149,13 @@ def technical_cancel(call: Call, merchant: str, failures: int) -> Outgoing:
 
 
 def read_charge(call: Call, reply: Reply) -> Answer:
-    """The answer to ``/payments`` and ``/payments/details``: a refusal is HTTP 200 too."""
+    """The answer to ``/payments`` and ``/payments/details``: a refusal is HTTP 200 too.
+
+    A redirectResult that is none has changed nothing: the customer's turn goes on, perhaps with the right one.
+    """
+    code = str(reply.body.get("errorCode") or "")
+    if reply.status == 422 and "redirect_result" in call.details and code.startswith(_NO_RESULT):
+        return Answer(Outcome.ACTION_REQUIRED, evidence=_evidence(reply, f"forged return: {code[:40]}"))
     if reply.status >= 400:
         return _read_error(reply)
     try:

@@ -73,6 +73,9 @@ MISCONFIGURED = frozenset(
 )
 """A person must act: keys, contract, or a request that Toss cannot read."""
 
+NOT_OURS = frozenset({"FORBIDDEN_REQUEST", "INVALID_REQUEST"})
+"""Of a confirmation: the paymentKey is of another order, or of another amount."""
+
 
 def code_of(reply: Reply) -> str:
     """The error code of a 4xx; ``""`` if there is none that looks like one, so that evidence holds no foreign text."""

@@ -6,11 +6,11 @@ Amounts are KRW, whose minor unit is the won.
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from domain.gateway import Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
+from domain.gateway import Answer, Call, Decline, Evidence, OperationKind, Outcome, Retry
 
 VIRTUAL_ACCOUNT = "virtual_account"
 METHODS = {"card": "카드", "transfer": "계좌이체", "mobile": "휴대폰", "easy_pay": "간편결제"}
@@ -105,18 +105,19 @@ def question(call: Call) -> Outgoing:
 def _confirmation(call: Call) -> Outgoing | Answer:
     payment_key = call.details["payment_key"]
     if call.details.get("amount", str(call.amount)) != str(call.amount):
-        return _forged("amount", Issue.AMOUNT_MISMATCH)
-    if _PAYMENT_KEY.fullmatch(payment_key) is None:
-        return _forged("paymentKey", Issue.REFERENCE_MISMATCH)
+        return turned_away("another amount than was asked; not sent")
+    if _PAYMENT_KEY.fullmatch(payment_key) is None or payment_key != (call.reference or payment_key):
+        return turned_away("another paymentKey than the window has; not sent")
     fields = {"paymentKey": payment_key, "orderId": call.merchant_ref, "amount": call.amount}
     return _post("/v1/payments/confirm", fields)
 
 
-def _forged(what: str, issue: Issue) -> Answer:
-    """What a customer brings back from the window went through the customer's hands."""
-    message = f"the customer came back with another {what} than was asked; nothing was sent"
-    decline = Decline(issue.value, issue.value.upper(), message, Retry.AFTER_CUSTOMER_ACTION)
-    return Answer(Outcome.DECLINED, decline=decline, issues=(issue,))
+def turned_away(detail: str, seen: Evidence | None = None) -> Answer:
+    """What a customer brings back went through anybody's hands. If it is not of this payment, it counts for nothing.
+
+    It is no decline: the window may be paid by then, and whoever brings the right words is charged.
+    """
+    return Answer(Outcome.ACTION_REQUIRED, evidence=replace(seen or Evidence(), detail=f"forged return: {detail}"))
 
 
 def _billing(call: Call, token: str) -> Outgoing | Answer:

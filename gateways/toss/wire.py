@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
-from gateways.toss.code import NOT_FOUND, abort_decline, code_of, evidence_of, refusal, unknown
-from gateways.toss.request import VIRTUAL_ACCOUNT, is_marked, mark_of, neutralization_mark
+from gateways.toss.code import NOT_FOUND, NOT_OURS, abort_decline, code_of, evidence_of, refusal, unknown
+from gateways.toss.request import VIRTUAL_ACCOUNT, is_marked, mark_of, neutralization_mark, turned_away
 from gateways.transport import Reply
 
 KST = timezone(timedelta(hours=9), "KST")
@@ -29,7 +29,7 @@ class Unreadable(Exception):
 def read_change(call: Call, reply: Reply) -> Answer:
     """The answer to authorize, void, refund, or to the cancel of a neutralisation. Raises `MisconfiguredGateway`."""
     if reply.status >= 400:
-        return refusal(reply)
+        return turned_away(code_of(reply), evidence_of(reply)) if _is_anothers(call, reply) else refusal(reply)
     try:
         if call.kind is OperationKind.AUTHORIZE:
             return _authorized(call, reply)
@@ -113,6 +113,12 @@ def whole(part: dict[str, Any], name: str) -> int:
     if type(value) is not int:
         raise Unreadable(name)
     return value
+
+
+def _is_anothers(call: Call, reply: Reply) -> bool:
+    """Whether it refuses a paymentKey that a customer brought and that Toss had not given us: not our account."""
+    brought = call.kind is OperationKind.AUTHORIZE and "payment_key" in call.details and call.reference is None
+    return brought and code_of(reply) in NOT_OURS
 
 
 def _missing(call: Call, reply: Reply, now: datetime) -> Answer:

@@ -127,6 +127,25 @@ def test_a_return_that_nice_has_not_sealed_is_declined(shop: Shop) -> None:
     assert declined(shop, number)["decline"]["code"] == "forged_return"
 
 
+@pytest.mark.parametrize("wrong", ["amount", "paymentKey", "another's"])
+def test_a_return_to_toss_that_somebody_has_altered_counts_for_nothing_and_the_customer_still_pays(
+    shop: Shop, wrong: str
+) -> None:
+    number, page = sent_away(shop, TOSS)
+    brought = TOSS.decided(page, TOSS.approve)
+    altered = {"amount": {"amount": "100"}, "paymentKey": {"paymentKey": "tvivaX"}}.get(wrong)
+    if altered is None:
+        altered = {"paymentKey": TOSS.decided(sent_away(shop, TOSS)[1], TOSS.approve)["paymentKey"]}
+    before = _failures(shop)
+    comes_back(shop, number, brought | altered)
+    told = until("it is told", lambda: _detail(shop, number))
+    order = shop.order(number)
+    assert told.startswith("forged return")
+    assert (order["payments"][0]["status"], order["flags"], _failures(shop)) == ("action_required", [], before)
+    comes_back(shop, number, brought)
+    charged_once(shop, number)
+
+
 def test_who_authenticates_and_dawdles_on_the_way_back_is_charged_all_the_same(shop: Shop) -> None:
     number, page = sent_away(shop, TOSS)
     brought = TOSS.decided(page, TOSS.approve)
@@ -212,6 +231,17 @@ def _tries(shop: Shop, number: str) -> int:
     query = "SELECT p.tries FROM operation p JOIN orders o ON o.id = p.order_id WHERE o.number = $1"
     [(tries,)] = shop.sql(query, number)
     return int(tries)
+
+
+def _failures(shop: Shop) -> list[int]:
+    health = shop.http.get("/v1/routing").raise_for_status().json()["health"]
+    return [each["failures"] for each in health if each["account"] == TOSS.account]
+
+
+def _detail(shop: Shop, number: str) -> str:
+    operations = shop.order(number)["payments"][0]["attempts"][0]["operations"]
+    detail = operations[0]["detail"] or ""
+    return detail if "forged" in detail else ""
 
 
 async def _terminate(shop: Shop, number: str) -> None:

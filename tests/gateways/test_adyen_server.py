@@ -185,7 +185,7 @@ async def test_a_redirected_customer_comes_back_and_the_payment_goes_on(
     assert (await settled(adyen, adyen.about(call, LOOKUP))).outcome is outcome
     assert adyen.money(call).net == net
     forged = dataclasses.replace(returned, key=uuid4().hex, details={"redirect_result": "forged"})
-    assert (await adyen.gateway.perform(forged)).outcome is Outcome.UNKNOWN
+    assert (await adyen.gateway.perform(forged)).outcome is Outcome.ACTION_REQUIRED
 
 
 def test_the_pages_escape_and_show_an_apps_own_address_only(adyen: AdyenRig) -> None:

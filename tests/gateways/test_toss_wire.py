@@ -239,15 +239,28 @@ def never(_request: httpx.Request) -> httpx.Response:
     raise AssertionError("nothing must be sent")
 
 
-async def test_an_amount_that_came_back_wrong_is_declined_before_anything_is_sent() -> None:
-    for amount in ("14999", "15000.0", "", "-15000"):
-        answer = await perform(dataclasses.replace(RETURNED, details={"payment_key": "pk_1", "amount": amount}), never)
-        assert (answer.outcome, answer.issues) == (Outcome.DECLINED, (Issue.AMOUNT_MISMATCH,))
-        assert answer.decline is not None
-        assert "nothing was sent" in answer.decline.message
-    for payment_key in ("", "pk 1", "pk/1", "x" * 201, "pk_1\n"):
-        answer = await perform(dataclasses.replace(RETURNED, details={"payment_key": payment_key}), never)
-        assert (answer.outcome, answer.issues) == (Outcome.DECLINED, (Issue.REFERENCE_MISMATCH,))
+@pytest.mark.parametrize(
+    "brought",
+    [
+        *({"amount": amount} for amount in ("14999", "15000.0", "", "-15000")),
+        *({"payment_key": key} for key in ("", "pk 1", "pk/1", "x" * 201, "pk_1\n", "pk_of_another")),
+    ],
+)
+async def test_what_somebody_else_brings_back_counts_for_nothing_and_is_not_sent(brought: dict[str, str]) -> None:
+    call = dataclasses.replace(RETURNED, reference="pk_1", details=RETURNED.details | brought)
+    answer = await perform(call, never)
+    assert (answer.outcome, answer.issues, answer.decline) == (Outcome.ACTION_REQUIRED, (), None)
+    assert answer.evidence.detail.startswith("forged return")
+
+
+@pytest.mark.parametrize(("code", "status"), [("FORBIDDEN_REQUEST", 403), ("INVALID_REQUEST", 400)])
+async def test_a_payment_key_that_toss_refuses_as_anothers_is_no_fault_of_the_account(code: str, status: int) -> None:
+    answer = await refused(RETURNED, code, status)
+    assert (answer.outcome, answer.evidence.http_status) == (Outcome.ACTION_REQUIRED, status)
+    with pytest.raises(MisconfiguredGateway):
+        await refused(RETURNED, "UNAUTHORIZED_KEY", 401)
+    with pytest.raises(MisconfiguredGateway):
+        await refused(dataclasses.replace(RETURNED, reference="pk_1"), code, status)
 
 
 async def test_what_a_customer_brought_back_is_never_asked_for() -> None:
