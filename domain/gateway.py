@@ -131,8 +131,8 @@ class Call:
     """Where the PG sends the customer back to."""
     details: dict[str, str] = field(default_factory=dict)
     """What the customer gave beside the token, by our names: what a return from the PG's page brought
-    (``payment_key``, ``tid``, ``redirect_result``, ...), a ``bank`` to deposit at, a ``refund_bank``,
-    ``refund_account`` and ``refund_holder``."""
+    (``payment_key``, ``tid``, ``redirect_result``, ...), a ``bank`` to deposit at and in whose name
+    (``customer_name``), a ``refund_bank``, ``refund_account`` and ``refund_holder``."""
     subject: OperationKind | None = None
     subject_key: str | None = None
     subject_reference: str | None = None

@@ -11,7 +11,7 @@ from enum import StrEnum
 from domain.fingerprint import fingerprint, forget_given, is_same
 from domain.gateway import Answer, Call, Capabilities, NeutralizeBy, OperationKind, Outcome
 from domain.order import Order
-from domain.payment import UNRESOLVED, Operation, operation_key
+from domain.payment import DEPOSIT_METHODS, UNRESOLVED, Operation, Payment, operation_key
 
 
 class Ask(StrEnum):
@@ -127,12 +127,20 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
         instalments=payment.instalments,
         description=f"Order {order.number}",
         return_url=payment.return_url,
-        details=payment.details or {},
+        details=_details(order, payment, kind),
         subject=subject.kind if asking else None,
         subject_key=subject.key if asking else None,
         subject_reference=subject.operation_ref if asking else None,
         subject_sent_at=subject.sent_at or subject.initiated_at if asking else None,
     )
+
+
+def _details(order: Order, payment: Payment, kind: OperationKind) -> dict[str, str]:
+    """What was given beside the token; for an account to pay into also the name that its payer will see."""
+    given = payment.details or {}
+    if kind is OperationKind.AUTHORIZE and payment.method in DEPOSIT_METHODS and order.customer_name:
+        return {**given, "customer_name": order.customer_name}
+    return given
 
 
 def _subject(order: Order, operation: Operation) -> Operation:

@@ -274,6 +274,23 @@ def test_what_a_lost_run_may_have_sent_for_the_first_time_is_in_doubt(desk: Desk
     assert [(o.outcome, o.tries) for o in desk.due()] == [(Outcome.UNKNOWN, 1)]
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "told"),
+    [
+        ("virtual_account", "Kim Minji", {"customer_name": "Kim Minji"}),
+        ("virtual_account", None, {}),
+        ("card", "K", {}),
+    ],
+)
+def test_a_name_is_told_to_open_an_account_for_a_deposit_and_for_nothing_else(
+    method: str, name: str | None, told: dict[str, str]
+) -> None:
+    desk = Desk(a_checkout(AskedPayment(method, 62700)))
+    order = replace(desk.order, customer_name=name)
+    assert call_for(order, desk.due()[0]).details == told
+    assert call_for(order, desk.due()[0], Ask.LOOKUP).details == {}
+
+
 def test_a_return_to_an_account_that_waits_for_its_deposit_confirms_nothing_again() -> None:
     desk = at_the_window()
     comes_back(desk)

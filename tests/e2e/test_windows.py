@@ -174,6 +174,7 @@ def test_a_virtual_account_of_toss_is_paid_by_its_deposit(shop: Shop) -> None:
         payments = [{"method": "virtual_account", "amount": TOTAL}]
         number = shop.checkout(points=0, customer="c-72", payments=payments).json()["number"]
     payment = until("the account is there", lambda: _awaiting_deposit(shop, number))
+    assert payment["next_action"]["fields"]["holder"] == "Kim Minji"
     bank = f"{shop.demo['sandbox']}/toss/toss-demo/deposit/{payment['attempts'][0]['reference']}"
     assert httpx.post(bank, data={"action": "deposit"}).status_code == 200
     charged_once(shop, number)
