@@ -216,7 +216,7 @@ class AdyenGateway(Gateway):
 
     def read_settlement_file(self, lines: Iterable[str]) -> Iterator[SettlementLine]:
         """A settlement details report that somebody has downloaded. Raises `UnreadableSettlement`."""
-        return read_report(self._account, lines)
+        return read_report(self._account, self._merchant, lines)
 
     @override
     async def close(self) -> None:
@@ -245,7 +245,7 @@ class AdyenGateway(Gateway):
         return reply if isinstance(reply, Answer) else read(call, reply)
 
     async def _report(self, path: str, day: date) -> AsyncIterator[SettlementLine]:
-        reader = SettlementReader(self._account, paid_on=day)
+        reader = SettlementReader(self._account, self._merchant, paid_on=day)
         try:
             async with aclosing(self._reports.lines(path)) as texts:
                 async for text in texts:

@@ -19,7 +19,8 @@ from gateways.gateway import SettlementLine, UnreadableSettlement
 LONGEST_LINE = 16_384
 """Characters."""
 
-_REQUIRED = (
+_MERCHANT = "Merchant Account"
+_IDENTITY = (
     "Psp Reference",
     "Merchant Reference",
     "Creation Date",
@@ -34,6 +35,8 @@ _REQUIRED = (
     "Net Credit (NC)",
     "Batch Number",
 )
+"""Columns that every report has, and that together name a line, whatever other columns somebody has chosen."""
+_REQUIRED = (_MERCHANT, *_IDENTITY)
 _FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)")
 
 _KINDS = {
@@ -82,9 +85,10 @@ _DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]{1,18})(?:\.(?P<part>[0-9]{1,
 class SettlementReader:
     """Reads one report; remembers its header and the number of the line, nothing else."""
 
-    def __init__(self, account: str, paid_on: date | None = None) -> None:
-        """``paid_on``: what every line is given, if the day of the payout is known."""
+    def __init__(self, account: str, merchant: str, paid_on: date | None = None) -> None:
+        """``merchant``: whose report it must be. ``paid_on``: what every line is given, if known."""
         self._account = account
+        self._merchant = merchant
         self._paid_on = paid_on
         self._columns: list[str] = []
         self._number = 0
@@ -121,6 +125,8 @@ class SettlementReader:
         self._columns = columns
 
     def _read(self, row: Mapping[str, str]) -> SettlementLine:
+        if row[_MERCHANT] != self._merchant:
+            raise ValueError(f"it is of the merchant {row[_MERCHANT]!r}, and {self._account} is {self._merchant!r}")
         currency = row["Net Currency"] or row["Gross Currency"]
         net = _difference(row, "Net Credit (NC)", "Net Debit (NC)", currency)
         if row["Gross Currency"] == currency and (row["Gross Credit (GC)"] or row["Gross Debit (GC)"]):
@@ -147,9 +153,9 @@ class SettlementReader:
         return UnreadableSettlement(f"line {self._number} of the report of {self._account} {what}")
 
 
-def read_report(account: str, lines: Iterable[str]) -> Iterator[SettlementLine]:
-    """A whole report, as its lines come. Raises `UnreadableSettlement`."""
-    reader = SettlementReader(account)
+def read_report(account: str, merchant: str, lines: Iterable[str]) -> Iterator[SettlementLine]:
+    """A whole report of ``merchant``, as its lines come. Raises `UnreadableSettlement`."""
+    reader = SettlementReader(account, merchant)
     for line in lines:
         settled = reader.feed(line)
         if settled is not None:
@@ -158,8 +164,8 @@ def read_report(account: str, lines: Iterable[str]) -> Iterator[SettlementLine]:
 
 
 def _line_id(row: Mapping[str, str]) -> str:
-    """The same line has the same id, however the columns are ordered."""
-    canonical = "\n".join(f"{name}={row[name]}" for name in sorted(row))
+    """The same line has the same id, however the columns are ordered and whichever others there are."""
+    canonical = "\n".join(f"{name}={row[name]}" for name in _IDENTITY)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 

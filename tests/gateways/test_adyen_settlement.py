@@ -1,7 +1,7 @@
 """Adyen's settlement details reports: by header, exact, in constant memory, whole, and from Adyen's own place alone."""
 
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import date
 
 import httpx
@@ -11,10 +11,17 @@ from typing_extensions import override
 from domain.reconciliation import LineKind
 from gateways.adyen.adapter import AdyenGateway, reports_beside
 from gateways.adyen.settlement import read_report
-from gateways.gateway import GatewayUnavailable, MisconfiguredGateway, UnreadableSettlement, WebhookEvent
+from gateways.gateway import (
+    GatewayUnavailable,
+    MisconfiguredGateway,
+    SettlementLine,
+    UnreadableSettlement,
+    WebhookEvent,
+)
 from tests.gateways.rigs.adyen_said import ACCOUNT, MODIFICATION, PSP, Answering, KnownEvents, an_event
 
 ROW = {
+    "Merchant Account": "TestMerchant",
     "Psp Reference": PSP,
     "Merchant Reference": "ref-000001",
     "Creation Date": "2026-11-22 09:30:00",
@@ -38,13 +45,35 @@ def a_report(*rows: dict[str, str], columns: Sequence[str] = tuple(ROW)) -> Iter
         yield ",".join(row[column] for column in columns) + "\n"
 
 
+def read_a_report(lines: Iterable[str]) -> Iterator[SettlementLine]:
+    return read_report("adyen-a", "TestMerchant", lines)
+
+
 def test_a_settlement_is_read_by_header_whatever_the_order_of_its_columns() -> None:
-    (line,) = read_report("adyen-a", a_report(ROW))
-    (shuffled,) = read_report("adyen-a", a_report(ROW, columns=sorted(ROW, reverse=True)))
+    (line,) = read_a_report(a_report(ROW))
+    (shuffled,) = read_a_report(a_report(ROW, columns=sorted(ROW, reverse=True)))
     assert line == shuffled
     assert (line.kind, line.gross, line.fee, line.net, line.currency) == (LineKind.CHARGE, 3145, 35, 3110, "EUR")
     assert (line.reference, line.operation_ref, line.merchant_ref) == (PSP, MODIFICATION, "ref-000001")
     assert (line.occurred_at.isoformat(), line.payout_ref) == ("2026-11-22T09:30:00+01:00", "238")
+
+
+def test_columns_that_a_report_may_lack_or_have_do_not_make_its_lines_other_lines() -> None:
+    more = {"Company Account": "Test", "Payment Method": "visa", "Booking Date": "2026-11-23", "Reserved4": "x"}
+    (line,) = read_a_report(a_report(ROW))
+    (wide,) = read_a_report(a_report(ROW | more, columns=[*more, *ROW]))
+    assert line == wide
+    (other,) = read_a_report(a_report(ROW | {"Modification Reference": "AFTERWARDS"}))
+    assert other.line_id != line.line_id
+
+
+def test_a_report_of_another_merchant_is_refused_and_names_both() -> None:
+    foreign = a_report(ROW, ROW | {"Merchant Account": "Stranger"})
+    with pytest.raises(UnreadableSettlement, match=r"line 3 .*'Stranger'.*adyen-a is 'TestMerchant'"):
+        list(read_a_report(foreign))
+    unnamed = [column for column in ROW if column != "Merchant Account"]
+    with pytest.raises(UnreadableSettlement, match="it lacks 'Merchant Account'"):
+        list(read_a_report(a_report(ROW, columns=unnamed)))
 
 
 def test_refunds_payouts_fees_and_other_currencies() -> None:
@@ -58,7 +87,7 @@ def test_refunds_payouts_fees_and_other_currencies() -> None:
         ROW | {"Gross Currency": "BHD", "Net Currency": "BHD", "Gross Credit (GC)": "0.105", "Net Credit (NC)": "0.1"},
         ROW | {"Type": "NobodyHasHeardOfIt"},
     ]
-    read = [(line.kind, line.gross, line.fee, line.net, line.currency) for line in read_report("a", a_report(*rows))]
+    read = [(line.kind, line.gross, line.fee, line.net, line.currency) for line in read_a_report(a_report(*rows))]
     assert read == [
         (LineKind.REFUND, -400, 10, -410, "EUR"),
         (LineKind.PAYOUT, -2700, 0, -2700, "EUR"),
@@ -88,14 +117,14 @@ def test_refunds_payouts_fees_and_other_currencies() -> None:
 )
 def test_a_cut_or_misshapen_report_names_its_line(lines: list[str], words: str) -> None:
     with pytest.raises(UnreadableSettlement, match=words):
-        list(read_report("adyen-a", lines))
+        list(read_a_report(lines))
 
 
 def test_a_hundred_thousand_lines_take_constant_memory() -> None:
-    list(read_report("adyen-a", a_report(ROW)))  # What is loaded once is no memory of the report.
+    list(read_a_report(a_report(ROW)))  # What is loaded once is no memory of the report.
     count, total = 0, 0
     tracemalloc.start()
-    for line in read_report("adyen-a", _many(100_000)):
+    for line in read_a_report(_many(100_000)):
         count, total = count + 1, total + line.net
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
