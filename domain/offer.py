@@ -25,10 +25,11 @@ class Needs:
 
     currency: str
     several_captures: bool
+    """A wish: without such an account the first capture takes all (gateways page, M6)."""
 
 
 def needs_of(order: Order) -> Needs:
-    """Captured in parts if it is captured as goods leave and more than one piece does: any two can leave apart."""
+    """Best captured in parts if goods that leave are captured and there are several pieces: any two can leave apart."""
     pieces = sum(i.quantity for i in order.items if i.state is not ItemState.CANCELED)
     return Needs(order.currency, several_captures=order.capture == "on_shipment" and pieces > 1)
 

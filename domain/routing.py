@@ -47,7 +47,6 @@ class Reason(StrEnum):
     PAUSED = "paused"
     EXCLUDED = "excluded"
     NO_MANUAL_CAPTURE = "no_manual_capture"
-    NO_SEVERAL_CAPTURES = "no_several_captures"
     METHOD_NOT_OFFERED = "method_not_offered"
     FLOW_NOT_OFFERED = "flow_not_offered"
     """It takes tokens only, and there is none; or it has no page for the customer to pay on."""
@@ -55,6 +54,8 @@ class Reason(StrEnum):
     AMOUNT_OUTSIDE_LIMITS = "amount_outside_limits"
     INSTALMENTS_NOT_OFFERED = "instalments_not_offered"
     CONSTRAINED = "constrained"
+    NO_SEVERAL_CAPTURES = "no_several_captures"
+    """It could take it, but captures once: only if no other account can."""
     PROBED = "probed"
     """Its circuit is half-open and another payment is finding out whether it works."""
     CIRCUIT_OPEN = "circuit_open"
@@ -134,8 +135,9 @@ class Candidate:
 class Decision:
     """Who takes the payment and why; stored for audit. ``sequence`` 1 is the first choice, 2 the one after it, ...
 
-    ``reason``: ``largest_deficit``, ``highest_priority``, ``only_eligible``, ``fallback``, or ``least_bad`` when every
-    circuit is open. ``circuit`` is the chosen account's: not closed means that this payment is a probe.
+    ``reason``: ``largest_deficit``, ``highest_priority``, ``only_eligible``, ``fallback``; ``captures_once`` when no
+    account can capture in parts what should be; ``least_bad`` when every circuit is open.
+    ``circuit`` is the chosen account's: not closed means that this payment is a probe.
     """
 
     account: str
@@ -152,7 +154,7 @@ class Wanted:
     """What has to be taken: ``amount`` in minor units, by ``method``, at none of the ``excluded`` accounts.
 
     ``flows``: the ways that are open to this payment; an account must have one of them. ``manual_capture``: held first.
-    ``several_captures``: taken in parts, as goods leave.
+    ``several_captures``: taken in parts as goods leave, if there is an account for that, else with the first of them.
     """
 
     method: str
@@ -282,7 +284,7 @@ def weigh(
 
 
 def _judge(rule: Rule, state: AccountState | None, account: str, wanted: Wanted) -> Reason:
-    """The first thing that keeps ``account`` from this payment; its circuit comes last."""
+    """The first thing that keeps ``account`` from this payment; what is only worse than elsewhere comes last."""
     if state is None:
         return Reason.UNKNOWN_ACCOUNT
     methods = [limit for limit in state.limits if limit.method == wanted.method]
@@ -295,7 +297,6 @@ def _judge(rule: Rule, state: AccountState | None, account: str, wanted: Wanted)
         Reason.PAUSED: state.paused,
         Reason.EXCLUDED: account in wanted.excluded,
         Reason.NO_MANUAL_CAPTURE: wanted.manual_capture and not state.manual_capture,
-        Reason.NO_SEVERAL_CAPTURES: wanted.several_captures and not state.several_captures,
         Reason.METHOD_NOT_OFFERED: not methods,
         Reason.FLOW_NOT_OFFERED: wanted.flows.isdisjoint(state.flows),
         Reason.CURRENCY_NOT_OFFERED: not limits,
@@ -304,6 +305,7 @@ def _judge(rule: Rule, state: AccountState | None, account: str, wanted: Wanted)
         Reason.CONSTRAINED: bool(constraints) and not any(_permits(constraint, wanted) for constraint in constraints),
         Reason.PROBED: condition is not None and condition.state is CircuitState.HALF_OPEN and not condition.may_probe,
         Reason.CIRCUIT_OPEN: condition is not None and condition.state is CircuitState.OPEN,
+        Reason.NO_SEVERAL_CAPTURES: wanted.several_captures and not state.several_captures,
     }
     return next((reason for reason, stands in obstacles.items() if stands), Reason.ELIGIBLE)
 
@@ -329,20 +331,25 @@ def _permits(constraint: Constraint, wanted: Wanted) -> bool:
 
 
 def contenders(rule: Rule, candidates: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], str]:
-    """Those among whom the strategy chooses, and why: by weight, else the fallback, else the least bad.
+    """Those among whom the strategy chooses, and why: the able; else those that capture once; else the least bad.
 
-    They all have a weight, or there is one without. Raises `NoGatewayEligible`.
+    They all have a weight, or there is one without: the first of the fallback. Raises `NoGatewayEligible`.
     """
-    able = [each for each in candidates if each.eligible]
+    among, why = _in_turn(rule, [each for each in candidates if each.eligible])
+    if among:
+        return among, why
+    among, _ = _in_turn(rule, [each for each in candidates if each.reason == Reason.NO_SEVERAL_CAPTURES])
+    return (among, "captures_once") if among else (_least_bad(rule, candidates), "least_bad")
+
+
+def _in_turn(rule: Rule, able: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], str]:
+    """Those with a weight, else the first one of the fallback."""
     weighted = tuple(each for each in able if each.weight)
     if weighted:
         by_strategy = "largest_deficit" if rule.strategy == Strategy.RATIO else "highest_priority"
         return weighted, "only_eligible" if len(weighted) == 1 else by_strategy
-    for account in rule.fallback:
-        for each in able:
-            if each.account == account:
-                return (each,), "fallback"
-    return _least_bad(rule, candidates), "least_bad"
+    named = {each.account: each for each in able}
+    return tuple(named[account] for account in rule.fallback if account in named)[:1], "fallback"
 
 
 def _least_bad(rule: Rule, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:

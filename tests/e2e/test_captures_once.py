@@ -90,3 +90,15 @@ def test_points_are_captured_in_parts_beside_a_card_that_is_captured_whole(shop:
     shop.applied(order["number"], "captures", {})
     order = settled(shop, order["number"])
     assert (order["payment_status"], order["totals"]["captured"]) == ("paid", 57700)
+
+
+def test_the_first_parcel_captures_all_where_nobody_can_capture_each(shop: Shop) -> None:
+    with shop.ruled("single", stripe_demo=100):
+        number = shop.place(customer="c-243", points=0, capture="on_shipment")["number"]
+    order = prepared(shop, number)
+    shop.applied(number, "sections/1/shipments", {"carrier": "CJ", "tracking_number": "1"})
+    until("the first parcel is paid with all others", lambda: shop.order(number)["payment_status"] == "paid")
+    shop.applied(number, "sections/2/shipments", {"carrier": "CJ", "tracking_number": "1"})
+    order = settled(shop, number)
+    assert moved(shop, order) == [("authorize", 57700), ("capture", 57700)]
+    agrees(shop, number)
