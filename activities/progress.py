@@ -64,7 +64,7 @@ def progress_of(
             for s in order.sections
             if s.status is not SectionStatus.AWAITING_PAYMENT
         ),
-        expires_at=order.expires_at if order.status is OrderStatus.PENDING_PAYMENT else None,
+        expires_at=_expires_at(order),
         lapses_at=lapses_at(order, once.__contains__),
         new_order=new_order,
     )
@@ -121,6 +121,13 @@ def _rests(order: Order, resting: Sequence[Operation]) -> str | None:
     return f"{', '.join(accounts)} to be resumed: it is paused, and {', '.join(what)} waits" if resting else None
 
 
+def _expires_at(order: Order) -> datetime | None:
+    """When the first of what is asked for is not waited for any more: the checkout, or an exchange's difference."""
+    if order.status is OrderStatus.PENDING_PAYMENT:
+        return order.expires_at
+    return min((r.due_at for r in order.requests if r.status in LIVE_REQUESTS and r.due_at), default=None)
+
+
 def _undecided(operation: Operation) -> bool:
     """The customer's answer depends on it."""
     if operation.kind is OperationKind.AUTHORIZE:
@@ -146,7 +153,8 @@ def waits_for(order: Order) -> str:
     live = [r for r in order.requests if r.status in LIVE_REQUESTS]
     if live:
         left = sum(next_amount(r, r.paid) for r in live)
-        until = f" until {order.expires_at:%Y-%m-%d %H:%M} UTC" if order.expires_at else ""
+        end = _expires_at(order)
+        until = f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""
         return f"the customer to pay {left} {order.currency}{until}"
     return _waits_for_goods(order)
 

@@ -75,6 +75,9 @@ _FORGOTTEN = text(
          UNION
         SELECT o.id FROM orders o WHERE o.status = 'pending_payment' AND o.expires_at < :over_before
          UNION
+        SELECT c.order_id FROM order_change c JOIN payment_request r ON r.id = c.request_id
+         WHERE c.status = 'awaiting_payment' AND r.due_at < :over_before
+         UNION
         SELECT a.order_id FROM attempt a
           JOIN payment y ON y.id = a.payment_id JOIN payment_request r ON r.id = y.request_id
          WHERE a.outcome = 'succeeded' AND a.authorized_until > :now AND a.authorized_until < :lapses_before

@@ -20,6 +20,7 @@ from commands.idempotency import LEASE
 from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
 from domain import states
 from domain.errors import Rejected
+from domain.reorder import DIFFERENCE_WAITS
 from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
 from domain.schedule import LONGEST_SCHEDULE
 from domain.states import TABLES, TERMINAL
@@ -74,6 +75,7 @@ TIMES = (
     ("the workflow Hints looks for such events and orders", HINTS_EVERY),
     ("a webhook event about no order is matched again; then only a person looks", MATCHED_WITHIN),
     ("the last part of a payment schedule is due at most so long after its checkout", LONGEST_SCHEDULE),
+    ("the difference of an exchange is waited for; then the exchange is given up", DIFFERENCE_WAITS),
     ("a movement without a settlement line is looked at", LOOK_BACK),
     ("the workflow Housekeeping forgets old answers and looks for drift", HOUSEKEEPING_EVERY),
     ("a section's workflow that was terminated is started again", RESTART_SECTION_AFTER),

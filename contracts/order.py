@@ -126,8 +126,8 @@ class Progress:
     calls: tuple[DueCall, ...] = ()
     sections: tuple[SectionState, ...] = ()
     expires_at: datetime | None = None
-    """When the payment window is over, or a part of a schedule due, and `OrderSteps.expire_order` too, once the payment
-    is ``decided``."""
+    """When the payment window is over, or a part of a schedule or a difference due, and `OrderSteps.expire_order` too,
+    once the payment is ``decided``."""
     refused: Problem | None = None
     """The checkout was refused and no order exists."""
     new_order: NewOrder | None = None

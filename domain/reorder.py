@@ -6,6 +6,7 @@ more is collected by a payment request of the new section, refunded, or waived, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -43,6 +44,9 @@ from domain.taking import open_section
 
 Difference = Literal["collect", "refund", "waive"]
 AWAITING_RETURN = "awaiting_return"
+DIFFERENCE_WAITS = timedelta(days=7)
+"""How long a difference is waited for. It is asked for by a link, of somebody who is not at a checkout: days, not the
+store's payment window. Its new pieces are held that long for nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +300,7 @@ def _settle_difference(
         amount=due,
         status=RequestStatus.OPEN,
         purpose="difference",
-        due_at=None,
+        due_at=moment.now + DIFFERENCE_WAITS,
         section_id=section.id,
     )
     return order.put(request, replace(change, request_id=request.id), replace(section, request_id=request.id))

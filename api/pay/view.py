@@ -52,6 +52,8 @@ class View:
     goods: tuple[Goods, ...]
     shipping: int
     discount: int
+    credit: int
+    """What an exchange takes off for the pieces that come back."""
     total: int
     paid: int
     """What is there of it, and stays."""
@@ -86,6 +88,7 @@ def view_of(order: Order, request: PaymentRequest, now: datetime) -> View:
         goods=tuple(Goods(i.name, i.quantity, i.gross) for i in items),
         shipping=sum(s.shipping_fee for s in sections),
         discount=sum(i.discount for i in items),
+        credit=_credit(order, request),
         total=request.amount,
         paid=request.paid,
         returning=max(0, sum(p.exposed for p in tenders if p.status in HELD_TENDERS) - request.paid),
@@ -149,6 +152,11 @@ def _state(order: Order, request: PaymentRequest, waiting: Payment | None) -> St
 
 def _number_of(sections: list[Section], request: PaymentRequest) -> int | None:
     return sections[0].number if request.section_id and sections else None
+
+
+def _credit(order: Order, request: PaymentRequest) -> int:
+    given = [c.refund_id for c in order.changes if c.request_id == request.id and c.refund_id]
+    return sum(order.refund(each).amount for each in given)
 
 
 def offers(amounts: Sequence[int], methods_of: Callable[[int], list[str]]) -> tuple[tuple[int, ...], list[str]]:

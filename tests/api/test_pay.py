@@ -20,6 +20,7 @@ from api.schemas.payment import LARGEST_RETURN, CompletionIn
 from domain.checkout import AskedPayment
 from domain.gateway import Action, Answer, Decline, OperationKind, Outcome, Retry
 from domain.paying import complete
+from domain.reorder import Wanted
 from domain.resolution import GIVE_UP_AFTER, Ask
 from domain.states import RequestStatus, TenderStatus
 from domain.taking import over
@@ -29,6 +30,7 @@ from gateways.stripe import decline as stripe
 from gateways.toss import code as toss
 from tests.domain.desk import OK, PENDING, UNKNOWN, Desk, a_checkout, declined
 from tests.domain.test_paying_actions import PAGE, deposit
+from tests.domain.test_reorder import sends, shipped
 
 LINKS = PayLinks("https://pay.shop/", "a secret of the shop")
 
@@ -241,6 +243,15 @@ def test_the_page_knows_a_decline_by_its_category_and_not_by_the_words_of_the_pg
     assert desk.payment(0).decline_message == message, "for the shop's people"
     assert shown(desk).declined == "insufficient_funds"
     assert message not in repr(shown(desk))
+
+
+def test_what_an_exchange_asks_for_adds_up_with_what_comes_back() -> None:
+    desk = shipped()
+    sends(desk, "exchange", Wanted(desk.item("MUG").id, 1, "TEE"))
+    view = view_of(desk.order, desk.order.requests[1], desk.now)
+    assert (view.section, view.credit, view.total) == (3, 14_900, 5_000)
+    assert sum(goods.amount for goods in view.goods) + view.shipping - view.discount - view.credit == view.total
+    assert shown(desk).credit == 0
 
 
 def test_a_request_that_is_over_says_so() -> None:

@@ -27,6 +27,7 @@ OPEN = View(
     goods=(Goods(NAME, 2, 39_800),),
     shipping=3000,
     discount=500,
+    credit=0,
     total=42_300,
     paid=10_000,
     returning=0,
@@ -152,6 +153,13 @@ def test_nothing_is_called_paid_that_is_only_asked_for() -> None:
     assert (part["Total"], part["Already paid"], part["To pay now"]) == ("42,300 KRW", "7,300 KRW", "35,000 KRW")
     back = rows(shown(replace(OPEN, paid=4_000, returning=6_000), "ko"))
     assert (back["결제 완료 금액"], back["환불 진행 중"]) == ("4,000 KRW", "6,000 KRW")
+
+
+@pytest.mark.parametrize(("language", "named"), [("en", "Credit for what you send back"), ("ko", "반품 상품 차감액")])
+def test_what_an_exchanged_item_was_worth_stands_beside_what_the_new_one_costs(language: str, named: str) -> None:
+    exchange = replace(ONE, goods=(Goods("T-shirt", 1, 19_900),), shipping=0, discount=0, credit=14_900, total=5_000)
+    assert rows(shown(exchange, language))[named] == "-14,900 KRW"
+    assert named not in rows(shown(ONE, language))
 
 
 def test_a_deposit_names_its_bank_and_not_the_code_of_it() -> None:

@@ -1,5 +1,6 @@
 """New items because of earlier ones: what they cost, what the old are worth, and how it is undone."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from domain.errors import (
 )
 from domain.fulfillment import Pieces, deliver, release
 from domain.gateway import OperationKind
-from domain.paying import pay
+from domain.paying import expire, pay
 from domain.refund import AskedLeg, AskedRefund, grant
-from domain.reorder import AWAITING_RETURN, AskedReorder, Wanted, again, reorder
+from domain.reorder import AWAITING_RETURN, DIFFERENCE_WAITS, AskedReorder, Wanted, again, reorder
 from domain.states import (
     BalanceState,
     ChangeStatus,
@@ -134,6 +135,24 @@ def test_an_exchange_that_waits_can_be_canceled_and_is_as_if_it_had_not_been() -
     assert [r.status for r in desk.order.refunds] == [RefundStatus.SUCCEEDED, RefundStatus.CANCELED]
     assert (desk.order.changes[1].status, desk.order.balance) == (ChangeStatus.CANCELED, BalanceState.SETTLED)
     sends(desk, "exchange", Wanted(desk.item("MUG").id, 1), difference="waive")
+
+
+def test_a_difference_that_nobody_pays_in_time_ends_its_exchange_as_if_it_had_not_been() -> None:
+    desk = shipped()
+    sends(desk, "exchange", Wanted(desk.item("MUG").id, 1, "TEE"))
+    request = desk.order.requests[1]
+    assert request.due_at == desk.now + DIFFERENCE_WAITS
+    pays(desk, 5000)
+    desk.answer(desk.due()[0], declined())
+    desk.now = request.due_at - timedelta(seconds=1)
+    desk.decide(lambda m: expire(desk.order, m))
+    assert desk.order.requests[1].status is RequestStatus.OPEN
+    desk.now = request.due_at
+    desk.decide(lambda m: expire(desk.order, m))
+    assert (desk.order.requests[1].status, desk.section(3).status) == (RequestStatus.EXPIRED, SectionStatus.EXPIRED)
+    assert (desk.order.changes[0].status, desk.order.refunds[0].status) == (ChangeStatus.EXPIRED, RefundStatus.CANCELED)
+    assert (desk.item("MUG").credited, desk.item("MUG").return_state) == (0, ReturnState.NONE)
+    assert (desk.order.status, desk.order.balance) == (OrderStatus.COMPLETED, BalanceState.SETTLED)
 
 
 def test_pieces_that_arrived_alone_meanwhile_are_owed_again_too_when_their_exchange_is_canceled() -> None:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from contracts.command import Deliver, Reorder, Ship
 from domain.checkout import AskedPayment
-from domain.states import OrderStatus, TenderStatus
+from domain.order import Order
+from domain.reorder import Wanted
+from domain.states import ChangeStatus, OrderStatus, RequestStatus, SectionStatus, TenderStatus
 from tests.stack import STORE, Shop, a_checkout
 
 WINDOW_SECONDS = 2
@@ -42,3 +45,29 @@ async def test_stock_and_points_come_back_when_the_window_closes(hasty: Shop, ca
     assert order.payments[0].status is TenderStatus.VOIDED
     assert sum(p.exposed for p in order.payments) == 0
     await hasty.closes(placed.number)
+
+
+async def an_unpaid_exchange(shop: Shop) -> Order:
+    """A delivered order that waits for the difference of a dearer piece."""
+    number = await shop.placed()
+    for section in (1, 2):
+        await shop.applied(number, Ship(section, carrier="CJ", tracking_number="1"))
+        await shop.applied(number, Deliver(section))
+    mug = next(i for i in (await shop.order(number)).items if i.sku == "MUG-01")
+    swap = Reorder("exchange", (Wanted(mug.id, 1, "TEE-BLK-M"),), difference="collect", policy="ship_first")
+    return await shop.applied(number, swap)
+
+
+async def test_an_exchange_whose_difference_is_not_paid_in_time_is_given_up_by_itself(shop: Shop) -> None:
+    before = await shelf(shop)
+    order = await an_unpaid_exchange(shop)
+    number, request = order.number, order.requests[-1]
+    assert request.due_at is not None
+    due = "UPDATE payment_request SET due_at = now() + interval '1 second' WHERE id = :id"
+    await shop.sql(due, id=request.id)
+    await shop.workflow(number).signal("look_again")
+    order = await shop.becomes(number, "its time is over", lambda o: o.requests[-1].status is RequestStatus.EXPIRED)
+    assert (order.changes[0].status, order.sections[-1].status) == (ChangeStatus.EXPIRED, SectionStatus.EXPIRED)
+    assert (order.status, order.total - order.credited) == (OrderStatus.COMPLETED, 57700)
+    await shop.closes(number)
+    assert [row[2] for row in (await shelf(shop))[:2]] == [row[2] for row in before[:2]], "no piece is held for it"

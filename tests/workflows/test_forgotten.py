@@ -21,9 +21,10 @@ from domain.capture import BEFORE_LAPSE
 from domain.checkout import AskedPayment
 from domain.order import Order
 from domain.resolution import PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
-from domain.states import OrderStatus, PaidStatus
+from domain.states import OrderStatus, PaidStatus, RequestStatus
 from tests.stack import ACCOUNTS, STORE, Shop, a_checkout, until
 from tests.workflows.test_doubt import kept
+from tests.workflows.test_expiry import an_unpaid_exchange
 from tests.workflows.test_webhook import hints, history, is_paid
 
 BY_CARD = (AskedPayment("card", 57700, "tok_ok"),)
@@ -166,6 +167,20 @@ async def test_a_payment_window_that_is_over_closes_though_nobody_waited_for_it(
         await shop.sql("UPDATE payment_request SET due_at = :over WHERE order_id = :id", over=over, id=order.id)
         await sweep(shop)
     await shop.becomes(number, "it has expired", lambda o: o.status is OrderStatus.EXPIRED)
+    await shop.closes(number)
+
+
+async def test_an_exchange_that_nobody_pays_is_given_up_though_nobody_waited_for_it(shop: Shop) -> None:
+    order = await an_unpaid_exchange(shop)
+    number, request = order.number, order.requests[-1]
+    await terminate(shop, number)
+    await time_goes_by(shop, number)
+    for late in (OVERDUE_AFTER / 2, OVERDUE_AFTER):
+        assert (await shop.order(number)).requests[-1].status is RequestStatus.OPEN
+        over = datetime.now(UTC) - late
+        await shop.sql("UPDATE payment_request SET due_at = :over WHERE id = :id", over=over, id=request.id)
+        await sweep(shop)
+    await shop.becomes(number, "it has expired", lambda o: o.requests[-1].status is RequestStatus.EXPIRED)
     await shop.closes(number)
 
 
