@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from uuid_utils.compat import uuid7
 
-from domain.errors import Rejected
+from domain.errors import Flaw, Invalid, Rejected
 from domain.number import order_workflow_id
 from domain.routing import Rule, validate_rule
 from models.database import Database
@@ -82,6 +82,11 @@ async def put_rule(
     version, under the lock, and may refuse. Raises `Invalid` with a flaw for each thing that does not hold together.
     """
     now = datetime.now(UTC)
+    if active_from is not None and active_from < now:
+        flaw = Flaw(
+            "/active_from", "in_the_past", "must be in the future; leave it out for a rule that is in force at once"
+        )
+        raise Invalid("a rule cannot be in force before it was made", flaws=[flaw])
     async with database.transaction() as connection:
         await connection.execute(_LOCK, {"store": store})
         latest = (await load_rules(connection, store, now)).latest

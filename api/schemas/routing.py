@@ -21,7 +21,9 @@ class ConstraintIn(Asked):
     """What the rule lets an account take; nothing named: anything. Amounts in minor units, both ends included."""
 
     account: Code
-    methods: Annotated[list[Code], Field(max_length=20)] = Field(default_factory=list)
+    methods: Annotated[list[Literal["card", "transfer", "virtual_account"]], Field(max_length=20)] = Field(
+        default_factory=list
+    )
     currencies: Annotated[list[Currency], Field(max_length=20)] = Field(default_factory=list)
     min_amount: Amount | None = None
     max_amount: Amount | None = None
@@ -64,7 +66,7 @@ _EXAMPLE: JsonDict = {
 
 
 class RuleIn(RuleFields):
-    """The store's next rule; in force from ``active_from``, at once if that is absent."""
+    """The store's next rule; in force from ``active_from``, which must not be over; at once if that is absent."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     active_from: Moment | None = None

@@ -95,6 +95,7 @@ def test_weights_keep_the_order_in_which_they_were_sent() -> None:
         {"strategy": "ratio", "weights": {"a": -1, "b": 101}},
         {"strategy": "ratio", "weights": {"a": 100}, "active_from": "2026-11-22T00:00:00"},
         {"strategy": "ratio", "weights": {"a": 100}, "colour": "red"},
+        {"strategy": "ratio", "weights": {"a": 100}, "constraints": [{"account": "a", "methods": ["bogus"]}]},
     ],
 )
 def test_a_misshapen_rule_is_refused(body: dict[str, object]) -> None:
