@@ -6,10 +6,11 @@ Exit code 0 only if all of it was asked and all of it agrees; 1 with a disagreem
 import asyncio
 import os
 from argparse import ArgumentParser, Namespace
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import httpx
 from rich.box import SIMPLE_HEAD
@@ -29,8 +30,8 @@ from wiring.converter import data_converter
 from wiring.settings import PREFIX, settings
 
 EXPLAIN = "read docs/guides/reconciliation.md; assign it, then close it with what explained it"
-SHOWN = 50
-"""Disagreements that are printed one by one."""
+SHOWN, OF_A_GROUP = 50, 10
+"""Disagreements that are printed one by one: of a comparison, of a group of the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ async def _sums(database: Database, check: Check) -> list[Part]:
 async def _cases(database: Database) -> list[Part]:
     async with database.reading() as connection:
         count, found = await open_cases(connection)
-    told = tuple(Disagreement(one.subject, one.what, EXPLAIN) for one in found)
+    told = tuple(Disagreement(one.subject, one.what, EXPLAIN, one.group) for one in found)
     return [Part("settlement lines of the PGs, as reconciled", count, told)]
 
 
@@ -149,14 +150,31 @@ def _print(parts: Sequence[Part], console: Console) -> None:
     for part in parts:
         if part.unasked:
             console.print(f"[yellow]not asked[/] {part.name}: {part.unasked}", highlight=False, soft_wrap=True)
-        for one in part.disagreements[:SHOWN]:
-            console.print(f"[red]{one.subject}[/] {escape(one.what)}", highlight=False, soft_wrap=True)
-            console.print(f"    what to do: {one.remedy}", highlight=False, soft_wrap=True)
-        if len(part.disagreements) > SHOWN:
-            console.print(
-                f"    and {len(part.disagreements) - SHOWN} more: {part.name}", highlight=False, soft_wrap=True
-            )
+    groups = [
+        (part.name, name, list(alike))
+        for part in parts
+        for name, alike in groupby(part.disagreements, key=lambda one: one.group)
+    ]
+    for part_name, name, alike in sorted(
+        groups, key=lambda group: group[1] is not None
+    ):  # What may be many comes last.
+        for line in _told(alike, name, part_name):
+            console.print(line, highlight=False, soft_wrap=True)
     console.print(_last_word(parts), highlight=False, soft_wrap=True)
+
+
+def _told(alike: Sequence[Disagreement], group: str | None, part: str) -> Iterator[str]:
+    """What is said of disagreements of a comparison, or of a group in it: the first of them, and how many there are."""
+    if group is not None:
+        yield f"[red]{len(alike):,} x {escape(group)}[/]"
+        yield f"    what to do: {alike[0].remedy}"
+    most = SHOWN if group is None else OF_A_GROUP
+    for one in alike[:most]:
+        yield f"[red]{one.subject}[/] {escape(one.what)}"
+        if group is None:
+            yield f"    what to do: {one.remedy}"
+    if len(alike) > most:
+        yield f"    and {len(alike) - most:,} more: {escape(group or part)}"
 
 
 def _verdict(part: Part) -> str:

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One thing that two sides have differently. ``subject``: an order's number, where there is one."""
+    """One thing that two sides have differently. ``subject``: an order's number, where there is one.
+
+    Those of one ``group`` follow each other and have one remedy.
+    """
 
     subject: str
     what: str
     remedy: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

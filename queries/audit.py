@@ -29,10 +29,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where a stored sum is not what it is the sum of. ``subject``: an order's number, a SKU, a lot."""
+    """Where a stored sum is not what it is the sum of. ``subject``: an order's number, a SKU, a lot.
+
+    ``group``: of what many may be the same, such as the cases of one kind at one account.
+    """
 
     subject: str
     what: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,9 @@ _CASES = text(
     """
     SELECT coalesce(number, 'no order'), format('%s at %s: %s %s, the PG %s %s, open for %s days, with %s', kind,
            account, CASE kind WHEN 'changed_line' THEN 'before, the PG said' ELSE 'our books say' END, expected, actual,
-           currency, extract(day FROM now() - opened_at), owner)
-      FROM reconciliation_case WHERE closed_at IS NULL ORDER BY id
+           currency, extract(day FROM now() - opened_at), owner),
+           format('%s at %s', kind, account)
+      FROM reconciliation_case WHERE closed_at IS NULL ORDER BY kind, account, number IS NULL, id
     """
 )
 _JUDGED = text("SELECT count(*) FROM settlement_line WHERE finding IS NOT NULL")

@@ -65,10 +65,12 @@ class PayPage:
     def routes(self) -> list[Route]:
         """They stand beside the API: no key, no JSON."""
         return [
-            Route("/pay/{token}", self._show, methods=["GET"]),
-            Route("/pay/{token}", self._pay, methods=["POST"]),
+            Route("/pay/{token}", self._open, methods=["GET", "POST"]),  # One, so that a 405 names both methods.
             Route("/pay/{token}/back", self._back, methods=["GET", "POST"]),
         ]
+
+    async def _open(self, request: Request) -> Response:
+        return await (self._pay if request.method == "POST" else self._show)(request)
 
     async def _show(self, request: Request) -> Response:
         try:

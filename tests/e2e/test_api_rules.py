@@ -173,6 +173,9 @@ def test_every_kind_of_error_is_one_shape(shop: Shop, order: dict[str, Any]) -> 
     wrong_method = http.put("/v1/orders")
     refusal(wrong_method, 405, "method_not_allowed")
     assert wrong_method.headers["allow"] == "GET"
+    no_page = http.delete("/pay/" + "A" * 43)
+    refusal(no_page, 405, "method_not_allowed")
+    assert set(no_page.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
     headers = {"Content-Type": "application/json", "Idempotency-Key": "x"}
     for content, status, code in (
         (b"{", 422, "invalid_request"),

@@ -179,6 +179,30 @@ async def test_a_workflow_that_is_gone_is_told_and_one_that_runs_for_nothing_too
     assert any(f"section.{STORE}.{number}.2 is open" in line for line in told), output
 
 
+async def test_many_cases_do_not_hide_the_orders_that_disagree(own: Shop) -> None:
+    number = await own.placed()
+    bend = "UPDATE orders SET refunded = refunded + :n WHERE number = :number"
+    case = """
+        INSERT INTO reconciliation_case (id, store_id, account, kind, subject, expected, actual, currency, number,
+                                         owner, opened_at)
+        SELECT gen_random_uuid(), :store, 'pg-many', 'missing_in_opms', 'line:' || -n, 0, n, 'KRW',
+               CASE WHEN n = 30 THEN CAST(:number AS text) END, 'operations', now() FROM generate_series(1, 30) n
+    """
+    await own.sql(bend, n=1, number=number)
+    await own.sql(case, store=STORE, number=number)
+    code, output = await audit(own)
+    await own.sql(bend, n=-1, number=number)
+    await own.sql("DELETE FROM reconciliation_case WHERE account = 'pg-many'")
+    assert code == 1, output
+    lines = output.splitlines()
+    [group] = [n for n, line in enumerate(lines) if line.startswith("30 x missing_in_opms at pg-many")]
+    [bent] = [n for n, line in enumerate(lines) if line.startswith(number) and "add up to" in line]
+    assert bent < group, output
+    assert lines[group + 2].startswith(f"{number} missing_in_opms at pg-many"), output
+    assert sum("pg-many: our books say" in line for line in lines) == 10, output
+    assert "    and 20 more: missing_in_opms at pg-many" in lines, output
+
+
 async def test_who_does_not_answer_is_said_to_be_unasked_and_nothing_is_claimed_of_him(own: Shop) -> None:
     code, output = await audit(own, OPMS_DATABASE_URL="postgresql://opms@127.0.0.1:1/opms")
     assert code == 2, output
