@@ -59,6 +59,21 @@ _WITHOUT_LINE = text(
      ORDER BY o.id LIMIT :limit
     """
 )
+# Paired by the judge; by the operation's own name, or by the payment and the very amount. What the PG has taken back
+# since is no evidence, nor is what it says no longer, which is paired with nothing.
+_PROVEN = text(
+    """
+    SELECT l.id, o.kind, l.reference, l.operation_ref, o.amount, l.currency, l.occurred_at
+      FROM attempt t JOIN operation o ON o.attempt_id = t.id JOIN settlement_line l ON l.operation_id = o.id
+      JOIN orders r ON r.id = o.order_id
+     WHERE t.account = :account AND t.merchant_ref = :merchant_ref AND l.finding = 'status_mismatch'
+       AND l.currency = r.currency AND l.gross = CASE o.kind WHEN 'refund' THEN -o.amount ELSE o.amount END
+       AND NOT EXISTS (SELECT FROM settlement_line b
+                        WHERE b.account = l.account AND b.kind = 'reversal' AND b.operation_ref = l.operation_ref
+                          AND b.finding IS DISTINCT FROM 'withdrawn')
+     ORDER BY l.id
+    """
+)
 _COVERED = text(
     """
     SELECT first_day, last_day FROM settlement_import
@@ -74,6 +89,25 @@ class Waiting:
     movement: Movement
     started_at: datetime
     moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An operation that our books do not have as succeeded, and that the PG has settled as it was asked for."""
+
+    line: int
+    kind: OperationKind
+    reference: str | None
+    operation_ref: str | None
+    amount: int
+    currency: str
+    occurred_at: datetime
+
+
+async def settled_in_doubt(connection: AsyncConnection, account: str, merchant_ref: str) -> list[Settled]:
+    """What the settlement lines of the account prove about the operations of one attempt."""
+    rows = await connection.execute(_PROVEN, {"account": account, "merchant_ref": merchant_ref})
+    return [Settled(row[0], OperationKind(row[1]), *row[2:]) for row in rows]
 
 
 async def unjudged_lines(

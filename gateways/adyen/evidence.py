@@ -1,5 +1,7 @@
 """What verified webhooks prove about one operation. Adyen answers no question, so its events are the source (R10).
 
+So is its settlement: a line about an operation says that it has happened, though its webhook was lost.
+
 Pure. Events come once or twice, in any order; they are read as a set. Nothing found proves nothing.
 """
 
@@ -10,11 +12,18 @@ from domain.gateway import Amounts, Answer, Call, Decline, Evidence, Issue, Oper
 from gateways.adyen.refusal import by_reason
 from gateways.adyen.wire import key_mark
 
-_SPOKEN_OF = {
-    OperationKind.CAPTURE: frozenset({"CAPTURE", "CAPTURE_FAILED"}),
-    OperationKind.VOID: frozenset({"CANCELLATION"}),
-    OperationKind.REFUND: frozenset({"REFUND", "REFUND_FAILED", "REFUNDED_REVERSED"}),
+SETTLED = {
+    OperationKind.AUTHORIZE: "SETTLED_AUTHORISATION",
+    OperationKind.CAPTURE: "SETTLED_CAPTURE",
+    OperationKind.REFUND: "SETTLED_REFUND",
 }
+"""Operation -> our word for a settlement line about it, which is read as an event beside Adyen's own."""
+_SPOKEN_OF = {
+    OperationKind.CAPTURE: frozenset({"CAPTURE", "CAPTURE_FAILED", SETTLED[OperationKind.CAPTURE]}),
+    OperationKind.VOID: frozenset({"CANCELLATION"}),
+    OperationKind.REFUND: frozenset({"REFUND", "REFUND_FAILED", "REFUNDED_REVERSED", SETTLED[OperationKind.REFUND]}),
+}
+_GRANTED = frozenset({"AUTHORISATION", SETTLED[OperationKind.AUTHORIZE]})
 """Operation -> the eventCodes that say what became of it."""
 _SILENT = Answer(Outcome.UNKNOWN, evidence=Evidence(detail="no_event"))
 
@@ -143,7 +152,7 @@ def _standing(events: Iterable[StatedEvent]) -> list[StatedEvent]:
     """Authorizations that no technical cancel has undone."""
     seen = list(events)
     gone = {e.reference for e in _cancelled(seen)}
-    granted = [e for e in seen if e.kind == "AUTHORISATION" and e.outcome is Outcome.SUCCEEDED]
+    granted = [e for e in seen if e.kind in _GRANTED and e.outcome is Outcome.SUCCEEDED]
     return [e for e in granted if e.reference not in gone]
 
 

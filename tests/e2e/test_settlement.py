@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.asking import post
 from tests.e2e.shop import Shop, until
 
 ACCOUNT = "adyen-demo"
@@ -90,3 +91,22 @@ def test_the_same_report_fetched_and_handed_in_is_nothing_new_in_both_orders(sho
     assert cases.raise_for_status().json()["items"] == []
     code, said = shop.audit()
     assert (code, "differ" in said) == (0, False), said
+
+
+def test_a_capture_whose_webhook_was_lost_is_known_by_its_settlement_and_its_refund_goes_on(shop: Shop) -> None:
+    with shop.ruled("single", adyen_demo=100):
+        number = shop.place(points=0, customer="c-233", capture="manual")["number"]
+    shop.arm("webhook_never", "capture", account=ACCOUNT)
+    assert post(shop.http, f"/v1/orders/{number}/captures", {}).status_code == 202
+    until("the PG has captured it", lambda: shop.charged(shop.order(number)) == 57700)
+    canceled = post(shop.http, f"/v1/orders/{number}/cancellations", {"section": 2, "reason": "changed mind"})
+    assert canceled.status_code == 202, canceled.text
+    [card] = shop.order(number)["payments"]
+    assert (card["captured"], card["refunded"]) == (0, 0), "nobody has said that it was captured"
+    run = shop.admin.post(f"/v1/settlements/{ACCOUNT}", content=report(shop), headers=WAIT).json()
+    assert (run["state"], run["findings"]["status_mismatch"], run["open_cases"]) == ("reconciled", 1, 1), run
+    order = until("all of it is known", lambda: (o := shop.order(number))["totals"]["refunded"] and o)
+    totals = order["totals"]
+    assert (totals["captured"], totals["balance_due"], order["flags"]) == (57700, 0, [])
+    assert finished(shop.admin.post(f"/v1/settlements/{ACCOUNT}", content=report(shop), headers=WAIT))
+    assert number not in shop.audit()[1]

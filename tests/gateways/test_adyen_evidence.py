@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from domain.gateway import Issue, OperationKind, Outcome, Retry
-from gateways.adyen.evidence import resolve
+from gateways.adyen.evidence import SETTLED, resolve
 from tests.gateways.rigs.adyen_said import (
     AUTHORISED,
     GRANTED,
@@ -53,6 +53,27 @@ def test_a_failure_after_a_success_wins_in_any_order(kind: OperationKind, failur
         answer = resolve(about(kind), events)
         assert answer.decline is not None
         assert (answer.outcome, answer.decline.retry) == (Outcome.DECLINED, Retry.NEVER)
+
+
+@pytest.mark.parametrize("kind", [OperationKind.CAPTURE, OperationKind.REFUND])
+def test_what_was_settled_has_happened_unless_an_event_says_that_it_failed(kind: OperationKind) -> None:
+    settled = an_event(SETTLED[kind], Outcome.SUCCEEDED, operation_mark=None)
+    asked = about(kind, subject_reference=MODIFICATION)
+    found = resolve(asked, [GRANTED, settled])
+    assert (found.outcome, found.operation_ref, found.evidence.detail) == (
+        Outcome.SUCCEEDED,
+        MODIFICATION,
+        SETTLED[kind],
+    )
+    assert resolve(about(kind, subject_reference="OTHER"), [GRANTED, settled]).outcome is Outcome.UNKNOWN
+    failed = an_event(f"{CODES[kind]}_FAILED", Outcome.DECLINED, operation_mark=None)
+    assert resolve(asked, [GRANTED, failed, settled]).outcome is Outcome.DECLINED
+
+
+def test_a_charge_that_was_settled_stands_though_its_own_event_never_came() -> None:
+    settled = an_event(SETTLED[OperationKind.AUTHORIZE], Outcome.SUCCEEDED, operation_mark=None)
+    found = resolve(about(OperationKind.AUTHORIZE), [settled])
+    assert (found.outcome, found.reference) == (Outcome.SUCCEEDED, GRANTED.reference)
 
 
 def test_a_capture_that_came_with_the_authorization_and_failed_after_all_is_in_the_sums() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from activities.reconciliation import ReconciliationActivities
 from contracts.reconciliation import Import
-from domain.gateway import OperationKind
+from domain.gateway import OperationKind, Outcome
 from domain.reconciliation import Terms
 from gateways.adyen.adapter import AdyenGateway
 from gateways.gateway import Account, SettlementLine, UnreadableSettlement, WebhookEvent
@@ -29,6 +29,7 @@ from tests.workflows.settled import (
     settled,
     steps,
 )
+from wiring.webhook import StoredEvents
 
 DAY = date(2026, 11, 20)
 
@@ -135,6 +136,36 @@ async def test_the_same_report_by_fetch_and_by_file_is_nothing_new_in_either_ord
         "SELECT DISTINCT paid_on FROM settlement_line WHERE account = :account", account=account
     )
     assert paid_on == day, "what one channel knows, the other does not take away"
+
+
+@pytest.mark.parametrize(
+    ("says", "evidence"),
+    [
+        ({}, 1),
+        ({"net": 1, "gross": 1}, 0),
+        ({"currency": "USD"}, 0),
+        ({"operation_ref": "another"}, 1),
+    ],
+    ids=["as asked", "another amount", "another currency", "by the payment alone"],
+)
+async def test_a_line_about_an_operation_in_doubt_is_evidence_of_it(
+    books: Books, says: dict[str, Any], evidence: int
+) -> None:
+    shop = books.shop
+    of_charge = "operation_ref = :ref AND outcome IN ('succeeded', 'pending')"
+    await shop.sql(f"UPDATE operation SET outcome = 'pending' WHERE {of_charge}", ref=books.operation_ref)
+    [(merchant_ref,)] = await shop.sql("SELECT merchant_ref FROM attempt WHERE account = :a", a=books.account)
+    stored = StoredEvents(shop.resources.database, books.account)
+    due = await books.reads(books.line(merchant_ref=merchant_ref, **says))
+    found = await stored.of(merchant_ref)
+    assert [(e.outcome, e.amount, e.currency) for e in found] == [(Outcome.SUCCEEDED, books.amount, "KRW")] * evidence
+    back = {"line_id": "line-2", "kind": "reversal", "gross": -books.amount, "net": -books.amount}
+    reversal = books.line(merchant_ref=merchant_ref, **says | back)
+    await books.reads(books.line(merchant_ref=merchant_ref, **says), reversal, due=due)
+    assert await stored.of(merchant_ref) == (), "what was taken back since proves nothing"
+    await books.reads(due=due)
+    await shop.sql(f"UPDATE operation SET outcome = 'succeeded' WHERE {of_charge}", ref=books.operation_ref)
+    assert await stored.of(merchant_ref) == (), "nor does what the PG says no longer"
 
 
 def _in_order(one: Channel, other: Channel, *, swapped: bool) -> tuple[Channel, Channel]:
