@@ -231,6 +231,7 @@ async def test_a_file_is_read_by_its_headers_and_the_same_lines_in_another_file_
         (a_report([settled(1)], COLUMNS[:-5]), "lacks 'Net Currency'"),
         (a_report([settled(1), settled(2, **{"Gross Credit (GC)": "12,5"})]), "line 3"),
         (a_report([settled(1), settled(2, **{"Creation Date": "yesterday"})]), "line 3"),
+        (a_report([settled(1), settled(2, **{"Merchant Account": "Stranger"})]), "'Stranger', and .* is 'OpmsKR'"),
         (a_report([]), "no line below its headers"),
         (a_report([settled(1)]).replace(b"visa", b"\xff\xfe"), "not UTF-8"),
         (b"\n", "no header"),
