@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from domain.gateway import Answer, Call, Flow, OperationKind, Outcome
 from gateways.gateway import Account, Gateway
+from tests.gateways.rigs.receiver import Receiver
 
 READY_SECONDS = 60.0
 SETTLE_SECONDS = 60.0
@@ -146,6 +147,11 @@ class Rig(ABC):
         if self.gateway.capabilities().flows <= {Flow.INTERNAL_VALUE}:
             pytest.skip("declares internal value alone: no request and no answer can be lost on the way")
 
+    def can_find(self, asking: Call) -> bool:
+        """Whether a lookup has what its PG finds payments by. A PG that nobody can ask is heard instead."""
+        can = self.gateway.capabilities()
+        return asking.reference is not None or can.lookup_by_merchant_ref or not can.lookup_by_reference
+
     async def settlement(self) -> None:
         """Wait until the PG has its settlement of today ready."""
 
@@ -188,6 +194,9 @@ class Rig(ABC):
 class SandboxRig(Rig):
     """A vendor that speaks from the sandbox PG, whose ledger is the judge."""
 
+    receiver: Receiver | None = None
+    """Where the account's webhooks come to, if the rig itself needs them."""
+
     def __init__(self, gateway: Gateway, server: SandboxServer, account: str) -> None:
         super().__init__(gateway, account)
         self.url = server.url
@@ -201,6 +210,10 @@ class SandboxRig(Rig):
     def another(self, changes: Mapping[str, str] = NOTHING, **options: Any) -> Gateway:
         build: Callable[..., Gateway] = type(self.gateway)
         return build(dataclasses.replace(self.settings(), **changes), **options)
+
+    def at(self, now: float) -> Gateway:
+        """A second gateway of the account whose clock says ``now``, Unix seconds."""
+        return self.another(clock=lambda: now)
 
     def listen(self, url: str, secret: str) -> None:
         """Have the account's webhooks sent to ``url``, signed with ``secret``."""
@@ -231,15 +244,28 @@ async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000) -> Ca
 
 async def settled(rig: Rig, call: Call) -> Answer:
     """The answer when there is one: what is declared asynchronous is waited for, by asking what became of it."""
-    answer = await rig.gateway.perform(call)
-    asking = call if call.kind in {LOOKUP, NEUTRALIZE} else rig.about(call, LOOKUP)
+    return await decided(rig, call, await rig.gateway.perform(call))
+
+
+async def decided(rig: Rig, call: Call, answer: Answer) -> Answer:
+    """What the first ``answer`` to a call has come to. None of its answers repeats a secret."""
+    known = call if call.reference else dataclasses.replace(call, reference=answer.reference)
+    asking = call if call.kind in {LOOKUP, NEUTRALIZE} else rig.about(known, LOOKUP)
     deadline = time.monotonic() + SETTLE_SECONDS
     waiting = answer.outcome in _undecided(rig, call)
     while waiting and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
         answer = await rig.gateway.perform(asking)
         waiting = answer.outcome in _undecided(rig, asking)
+    tells_no_secret(call, answer)
     return answer
+
+
+def tells_no_secret(call: Call, answer: Answer, *more: str) -> None:
+    """What is logged, stored and shown to staff has neither the customer's instrument nor a key of ours."""
+    secrets = {KEY, call.key, call.token, call.customer, *more} - {None}
+    told = repr((answer.evidence, answer.decline))
+    assert [secret for secret in secrets if secret and secret in told] == []
 
 
 def _undecided(rig: Rig, call: Call) -> set[Outcome]:
@@ -263,6 +289,25 @@ async def sent_again(rig: Rig, call: Call) -> Answer:
         return await succeeded(rig, call)
     assert (await rig.gateway.perform(call)).outcome in {Outcome.SUCCEEDED, Outcome.UNKNOWN}
     return await succeeded(rig, rig.about(call, LOOKUP))
+
+
+async def found(rig: Rig, call: Call, reference: str | None) -> Answer:
+    """What a lookup says of what has happened.
+
+    A PG that finds payments by its own ``reference`` alone says without it that it does not know.
+    """
+    asking = rig.about(call, LOOKUP)
+    if not rig.can_find(asking):
+        assert (await rig.gateway.perform(asking)).outcome is Outcome.UNKNOWN
+        asking = dataclasses.replace(asking, reference=reference)
+    return await succeeded(rig, asking)
+
+
+async def happened(rig: Rig, call: Call) -> int:
+    """`effects`, once there is one: what is declared asynchronous may reach the ledger after it was accepted."""
+    if call.kind not in rig.gateway.capabilities().asynchronous:
+        return effects(rig, call)
+    return await asyncio.to_thread(eventually, lambda: effects(rig, call), bool)
 
 
 def effects(rig: Rig, call: Call) -> int:

@@ -20,11 +20,12 @@ async def test_an_answer_with_another_amount_carries_the_issue(rig: Rig, kind: O
     call = await prepared(rig, kind)
     rig.arm("wrong_amount", kind)
     assert (await rig.gateway.perform(call)).issues == (Issue.AMOUNT_MISMATCH,)
-    await sent_again(rig, call)
+    done = await sent_again(rig, call)
     if LOOKUP in rig.silent:
         return
     rig.arm("wrong_amount", LOOKUP)
-    assert (await rig.gateway.perform(rig.about(call, LOOKUP))).issues == (Issue.AMOUNT_MISMATCH,)
+    asking = dataclasses.replace(rig.about(call, LOOKUP), reference=done.reference)
+    assert (await rig.gateway.perform(asking)).issues == (Issue.AMOUNT_MISMATCH,)
 
 
 @LATER

@@ -12,14 +12,13 @@ import pytest
 from domain.gateway import Amounts, Call, Issue, Outcome
 from gateways.gateway import Gateway, WebhookRefused, WebhookTrust
 from tests.gateways.rig import LOOKUP, REFUND, SandboxRig
-from tests.gateways.rigs.adyen import AdyenRig
 from tests.gateways.rigs.post import (
     STRANGER,
     Post,
     Seal,
     all_forgeries,
     sealed_anew,
-    with_another_signature,
+    with_other_signatures,
     without_signature,
 )
 from tests.gateways.rigs.receiver import Letter
@@ -83,7 +82,8 @@ async def test_a_sealed_body_that_was_changed_is_refused(post: Post) -> None:
 
 async def test_another_signature_is_refused(post: Post) -> None:
     for letter, seal in await sealed(post):
-        refuses(post, with_another_signature(letter, seal))
+        for forged in with_other_signatures(letter, seal):
+            refuses(post, forged)
 
 
 async def test_no_signature_is_refused(post: Post) -> None:
@@ -163,6 +163,6 @@ def refuses(post: Post, forged: Letter) -> None:
 
 
 def a_week_later(rig: SandboxRig) -> tuple[Gateway, float]:
-    """A gateway of the account a week from now, and that time in Unix seconds. Adyen's adapter knows no time."""
+    """A gateway of the account a week from now, and that time in Unix seconds."""
     now = time.time() + WEEK_SECONDS
-    return rig.another() if isinstance(rig, AdyenRig) else rig.another(clock=lambda: now), now
+    return rig.at(now), now

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from domain.gateway import Call
@@ -11,21 +11,28 @@ from gateways.catalog import build_gateway
 from gateways.gateway import Gateway, WebhookBatch, WebhookEvent
 from gateways.sandbox.server.delivery import sign
 from tests.gateways.rig import CAPTURE, KEY, REFUND, SandboxRig, eventually, succeeded
-from tests.gateways.rigs.adyen import AdyenRig
+from tests.gateways.rigs.adyen import HMAC_KEY
 from tests.gateways.rigs.adyen_said import KnownEvents
 from tests.gateways.rigs.customer import Way, paid_by
 from tests.gateways.rigs.receiver import HeardEvents, Letter, Receiver
 from tests.gateways.rigs.stripe import WEBHOOK_SECRET
 
 STRANGER = {"key": "key-of-another-account", "webhook_secret": "11" * 32}
+Sign = Callable[[str, bytes, float], str]
+_SIGNATURE = re.compile(r"[A-Za-z0-9+/]{40,}=*")
+"""What of a header or of a field is a signature, and no time and no version: hex or base64 of a digest."""
 _ADYEN_SEALS = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
 
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """A signature over the whole body in a ``header``, or over what ``covers`` names in a ``field`` of the body."""
+    """A signature over the whole body in a ``header``, or over what ``covers`` names in a ``field`` of the body.
+
+    ``sign``: what the vendor writes into the header, from a secret, a body and a time in Unix seconds.
+    """
 
     header: str = ""
+    sign: Sign = sign
     field: str = ""
     covers: tuple[str, ...] = ()
 
@@ -34,12 +41,14 @@ class Seal:
 class Habit:
     """The words with which a vendor tells that money was ``taken`` and ``returned``, and what it seals.
 
-    ``stamped``: the signature has a time, and an old one is refused. ``secret``: what the account's target is given.
+    ``refused``: that a payment was declined; empty: of that it sends nothing. ``stamped``: the signature has a time,
+    and an old one is refused. ``secret``: what the account's target is given.
     """
 
     taken: bytes
     returned: bytes
     seal: Seal | None
+    refused: bytes = b""
     stamped: bool = False
     secret: str = KEY
 
@@ -49,13 +58,22 @@ HABITS = {
         b'"eventCode": "CAPTURE"',
         b'"eventCode": "REFUND"',
         Seal(field="hmacSignature", covers=(*_ADYEN_SEALS, "value", "currency", "eventCode", "success")),
+        refused=b'"eventCode": "AUTHORISATION"',
+        secret=HMAC_KEY,
     ),
     "nice": Habit(b'"paid"', b'"partialCancelled"', Seal(field="signature", covers=("tid", "amount", "ediDate"))),
-    "sandbox": Habit(b"payment.captured", b"payment.refunded", Seal(header="Sandbox-Signature"), stamped=True),
+    "sandbox": Habit(
+        b"payment.captured",
+        b"payment.refunded",
+        Seal(header="Sandbox-Signature"),
+        refused=b"payment.declined",
+        stamped=True,
+    ),
     "stripe": Habit(
         b'"charge.captured"',
         b'"charge.refunded"',
         Seal(header="Stripe-Signature"),
+        refused=b'"payment_intent.payment_failed"',
         stamped=True,
         secret=WEBHOOK_SECRET,
     ),
@@ -69,10 +87,7 @@ class Post:
     def __init__(self, rig: SandboxRig) -> None:
         self.rig = rig
         self.habit = HABITS[rig.gateway.vendor]
-        if isinstance(rig, AdyenRig):
-            self._receiver = rig.receiver
-            return
-        self._receiver = Receiver(rig.gateway.parse_webhook, HeardEvents())
+        self._receiver = rig.receiver or Receiver(rig.gateway.parse_webhook, HeardEvents())
         rig.listen(self._receiver.url, self.habit.secret)
 
     def read(self, letter: Letter, gateway: Gateway | None = None) -> WebhookBatch:
@@ -121,7 +136,7 @@ class Post:
     async def close(self) -> None:
         """Release the account and stop listening."""
         await self.rig.close()
-        if not isinstance(self.rig, AdyenRig):
+        if self.rig.receiver is None:
             self._receiver.close()
 
 
@@ -135,12 +150,11 @@ def all_forgeries(letter: Letter, seal: Seal) -> list[Letter]:
     return [dataclasses.replace(letter, raw=raw) for raw in bodies]
 
 
-def with_another_signature(letter: Letter, seal: Seal) -> Letter:
-    """One character of the signature is another."""
-    if not seal.header:
-        return dataclasses.replace(letter, raw=_first_changed(letter.raw, seal.field))
-    stamp, mark, signature = letter.headers[seal.header].partition("v1=")
-    return _headed(letter, {seal.header: f"{stamp}{mark}{_another(signature[0])}{signature[1:]}"})
+def with_other_signatures(letter: Letter, seal: Seal) -> list[Letter]:
+    """One character of the signature is another: the first, one in the middle, the last; or the end is cut off."""
+    return [
+        _resealed(letter, seal, change) for change in (_at(0), _at(20), _at(39), lambda given: given[:8], lambda _: "")
+    ]
 
 
 def without_signature(letter: Letter, seal: Seal) -> Letter:
@@ -150,15 +164,38 @@ def without_signature(letter: Letter, seal: Seal) -> Letter:
     return dataclasses.replace(letter, raw=letter.raw.replace(f'"{seal.field}"'.encode(), b'"unsealed"'))
 
 
-def sealed_anew(letter: Letter, habit: Habit, now: float) -> Letter:
-    """As the vendor sends it again at another time, Unix seconds: with a signature of that time if it has one."""
+def sealed_anew(letter: Letter, habit: Habit, now: float, *, raw: bytes | None = None, secret: str = "") -> Letter:
+    """As the vendor sends it at another time, Unix seconds; ``raw``: with another body; ``secret``: signed with it.
+
+    What is sealed inside its body, or not at all, is as it was, but for ``raw``.
+    """
+    letter = letter if raw is None else Letter(raw, letter.headers)
     if habit.seal is None or not habit.seal.header:
         return letter
-    return _headed(letter, {habit.seal.header: sign(habit.secret, letter.raw, now)})
+    signature = habit.seal.sign(secret or habit.secret, letter.raw, now)
+    return Letter(letter.raw, {**letter.headers, habit.seal.header: signature})
 
 
-def _headed(letter: Letter, headers: Mapping[str, str]) -> Letter:
-    return Letter(letter.raw, {**letter.headers, **headers})
+def _resealed(letter: Letter, seal: Seal, change: Callable[[str], str]) -> Letter:
+    def changed(text: str) -> str:
+        assert _SIGNATURE.search(text), text
+        return _SIGNATURE.sub(lambda found: change(found[0]), text)
+
+    if seal.header:
+        return Letter(letter.raw, {**letter.headers, seal.header: changed(letter.headers[seal.header])})
+    start, given, rest = _parted(letter.raw, seal.field)
+    return Letter(f"{start}{changed(given)}{rest}".encode(), letter.headers)
+
+
+def _parted(raw: bytes, field: str) -> tuple[str, str, str]:
+    """A body before, in and after the text of a field."""
+    found = re.search(r'"' + field + r'":\s*"([^"]*)"', raw.decode())
+    assert found, field
+    return raw.decode()[: found.start(1)], found[1], raw.decode()[found.end(1) :]
+
+
+def _at(place: int) -> Callable[[str], str]:
+    return lambda given: given[:place] + _another(given[place]) + given[place + 1 :]
 
 
 def _first_changed(raw: bytes, field: str) -> bytes:
