@@ -26,6 +26,7 @@ _OUTCOMES = {
     _EXPIRED: Outcome.DECLINED,
 }
 """What a payment's status says of its authorization, before `_outcome` has looked closer."""
+_STANDING = ("paid", "partialCancelled")
 _LONGEST_WORD = 20
 _NEVER_AT = (None, "", "0")
 """What the manual has for a point in time that has not come."""
@@ -225,7 +226,12 @@ def _refund(call: Call, reply: Reply, key: str) -> Answer:
 
 
 def _absent(call: Call, reply: Reply, cancels: list[dict[str, Any]]) -> Answer:
-    """No cancel has our key. One of the same amount and another hand's reason might be ours all the same."""
+    """No cancel has our key. One of the same amount and another hand's reason might be ours all the same.
+
+    Raises `Unreadable` for a payment of which something was cancelled and no cancel is listed.
+    """
+    if not cancels and _text(reply.body, "status") in (_CANCELLED, "partialCancelled"):
+        raise Unreadable("cancels")
     if any(one.get("amount") == call.amount and not is_our_refund(one.get("reason")) for one in cancels):
         return malformed(reply, "a cancel of this amount without our reason")
     return Answer(Outcome.NOT_EXECUTED, reference=_text(reply.body, "tid"), evidence=reply.evidence("not_found"))
@@ -291,9 +297,18 @@ def _is_sealed(body: dict[str, Any], secret: str) -> bool:
 
 
 def _amounts(body: dict[str, Any]) -> Amounts:
-    taken = _whole(body, "amount") if body.get("paidAt") not in _NEVER_AT else 0
+    taken = _whole(body, "amount") if _was_paid(body) else 0
     left = _whole(body, "balanceAmt") if taken else 0
     return Amounts(authorized=taken, captured=taken, refunded=taken - left, voided=0)
+
+
+def _was_paid(body: dict[str, Any]) -> bool:
+    """NICE says when; where it does not, nothing else may say that it was paid. Raises `Unreadable`."""
+    if body.get("paidAt") not in _NEVER_AT:
+        return True
+    if body.get("status") in _STANDING or any(is_our_refund(one.get("reason")) for one in _cancels(body)):
+        raise Unreadable("paidAt")
+    return False
 
 
 def _deposit(body: dict[str, Any]) -> Action:

@@ -226,9 +226,9 @@ def _issues(call: Call, kind: OperationKind, operation: dict[str, Any], payment:
     found = []
     if any(amount != expected for amount in stated):
         found.append(Issue.AMOUNT_MISMATCH)
-    if any(part.get("currency") not in {None, call.currency} for part in parts):
+    if any(part.get("currency") not in (None, call.currency) for part in parts):
         found.append(Issue.CURRENCY_MISMATCH)
-    strangers = any(part.get("merchant_ref") not in {None, call.merchant_ref} for part in parts)
+    strangers = any(part.get("merchant_ref") not in (None, call.merchant_ref) for part in parts)
     other = call.reference is not None and payment and _text(payment, "reference") != call.reference
     if strangers or other:
         found.append(Issue.REFERENCE_MISMATCH)

@@ -19,6 +19,7 @@ SESSION = timedelta(minutes=40)
 """30 minutes for the customer to authenticate, 10 more to confirm; whatever was opened has expired then."""
 
 _PAID = frozenset({"DONE", "PARTIAL_CANCELED", "CANCELED"})
+_UNPAID = frozenset({"READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "ABORTED", "EXPIRED"})
 _PAYOUT_FAILED = frozenset({"FAILED", "PARTIAL_FAILED"})
 
 
@@ -240,11 +241,13 @@ def _cancelled(call: Call, cancel: dict[str, Any], reply: Reply) -> Answer:
         outcome = Outcome.PENDING
     decline = Decline("refund_rejected", "CANCEL_ABORTED", "the cancel was aborted", Retry.NEVER)
     amount = whole(cancel, "cancelAmount")
+    sums = _amounts(payment)
+    unpaid = sums is not None and not sums.captured and OperationKind.VOID not in {call.kind, call.subject}
     return Answer(
         outcome=outcome,
         reference=text(payment, "paymentKey"),
         operation_ref=text(cancel, "transactionKey"),
-        amounts=_amounts(payment),
+        amounts=None if unpaid else sums,
         decline=decline if outcome is Outcome.DECLINED else None,
         issues=_issues(call, payment, amount),
         evidence=evidence_of(reply, f"payout {payout}" if payout in _PAYOUT_FAILED else ""),
@@ -257,6 +260,8 @@ def _not_cancelled(call: Call, reply: Reply, now: datetime) -> Answer:
     A cancel of the same amount without a mark of ours may be a person's, or ours if Toss rewrote the reason: unknown.
     """
     payment = reply.body
+    if not _cancels(payment) and text(payment, "status") in {"PARTIAL_CANCELED", "CANCELED"}:
+        raise Unreadable("cancels")
     issues = _issues(call, payment, call.amount)
     reference = text(payment, "paymentKey")
     alike = (one for one in _cancels(payment) if one.get("cancelAmount") == call.amount)
@@ -282,11 +287,16 @@ def _action(payment: dict[str, Any]) -> Action:
     return Action("deposit", fields=fields, due_at=moment(account.get("dueDate")))
 
 
-def _amounts(payment: dict[str, Any]) -> Amounts:
-    """Toss's own sums. Approved is captured; ``balanceAmount`` is what has not been given back."""
+def _amounts(payment: dict[str, Any]) -> Amounts | None:
+    """Toss's own sums. Approved is captured; ``balanceAmount`` is what has not been given back.
+
+    None: in a status that nobody has heard of, nobody knows what they mean.
+    """
     total, balance = whole(payment, "totalAmount"), whole(payment, "balanceAmount")
-    status = payment.get("status")
-    if status not in _PAID or (status == "CANCELED" and payment.get("approvedAt") is None):
+    status = text(payment, "status")
+    if status not in _PAID | _UNPAID:
+        return None
+    if status in _UNPAID or (status == "CANCELED" and payment.get("approvedAt") is None):
         return Amounts(0, 0, 0, 0)
     return Amounts(authorized=total, captured=total, refunded=total - balance, voided=0)
 

@@ -15,6 +15,8 @@ _OPERATIONS = frozenset({"authorize", "capture", "void", "refund", "lookup", "ne
 _ALIASES = {"charge": "authorize"}
 _MAX_TIMES = 1_000_000
 _MAX_MS = 600_000
+_MAX_SKEW_MS = 100 * 365 * 86_400_000
+"""Longer than any PG remembers a key."""
 _MAX_SEED = 2**63 - 1
 _DEFAULT_MS = 3_000
 _ROUNDING = 1e-9
@@ -73,11 +75,11 @@ def read_kind(name: object, field: str) -> FaultKind:
 
 def read_milliseconds(given: object, kind: FaultKind) -> int:
     """3000 if none are given. Only a clock can be behind. Raises `NotTaken`."""
-    lowest = -_MAX_MS if kind is FaultKind.CLOCK_SKEW else 0
+    lowest, highest = (-_MAX_SKEW_MS, _MAX_SKEW_MS) if kind is FaultKind.CLOCK_SKEW else (0, _MAX_MS)
     if given is None:
         return _DEFAULT_MS
-    if not isinstance(given, int) or not whole_number(lowest, _MAX_MS)(given):
-        raise invalid("ms", f"must be a whole number of milliseconds from {lowest} to {_MAX_MS}")
+    if not isinstance(given, int) or not whole_number(lowest, highest)(given):
+        raise invalid("ms", f"must be a whole number of milliseconds from {lowest} to {highest}")
     return given
 
 
