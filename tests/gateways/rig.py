@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -117,6 +118,16 @@ class Rig(ABC):
     """In which the account counts its days."""
     silent: frozenset[OperationKind] = frozenset()
     """Operations whose answers state no amount, and so no currency."""
+    states: frozenset[str] = frozenset({"status"})
+    """The fields of its answers that say how a payment or an operation stands."""
+    listed: frozenset[OperationKind] = frozenset()
+    """Operations without a status: that they are in the payment's list is what says that they have happened."""
+    beside_code: frozenset[str] = frozenset()
+    """What else an answer says of a refused card beside its code, and is listed too."""
+    key_of_body = False
+    """Its adapter sends a changed call under another key: the PG sees no key twice with another body."""
+    later: Mapping[OperationKind, str] = MappingProxyType({AUTHORIZE: "tok_pending"})
+    """The instruments with which a declared asynchronous operation is not decided at once; not named: any."""
     leaves_no_trace: frozenset[str] = frozenset()
     """Tokens that are refused before there is anything that a lookup could find."""
     unchecked: frozenset[tuple[str, int]] = frozenset()
@@ -231,11 +242,11 @@ class SandboxRig(Rig):
         return Money(sum(seen["net"].values()), sum(seen["held"].values()), rows)
 
 
-async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000) -> Call:
+async def prepared(rig: Rig, kind: OperationKind, *, amount: int = 10_000, token: str = OK) -> Call:
     """A call of ``kind``, with what must be there before it. Skips what needs a hold if the PG holds nothing."""
     if kind in {CAPTURE, VOID} and not rig.gateway.capabilities().manual_capture:
         pytest.skip("takes money at once")
-    charge = rig.charge(amount, capture_now=kind in {AUTHORIZE, REFUND})
+    charge = rig.charge(amount, token=token, capture_now=kind in {AUTHORIZE, REFUND})
     if kind is AUTHORIZE:
         return charge
     answer = await rig.gateway.perform(charge)

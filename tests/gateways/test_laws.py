@@ -13,6 +13,7 @@ from tests.gateways.rig import (
     LOOKUP,
     MOVES,
     NEUTRALIZE,
+    OK,
     REFUND,
     VOID,
     Rig,
@@ -212,6 +213,32 @@ async def test_a_decline_says_whether_to_try_again_and_moves_nothing(rig: Rig, t
         assert answer.decline is not None
         assert answer.decline.retry is retry
     assert (rig.money(call).net, rig.money(call).held) == (0, 0)
+
+
+@pytest.mark.parametrize("token", ["tok_pending", "tok_3ds"])
+@pytest.mark.parametrize("capture_now", [True, False])
+async def test_what_is_not_decided_yet_has_not_succeeded(rig: Rig, token: str, *, capture_now: bool) -> None:
+    can = rig.gateway.capabilities()
+    if Flow.SERVER_TOKEN not in can.flows or not (capture_now or can.manual_capture):
+        pytest.skip("not declared")
+    call = rig.charge(token=token, capture_now=capture_now)
+    answer = await rig.gateway.perform(call)
+    assert answer.outcome in {Outcome.PENDING, Outcome.ACTION_REQUIRED, Outcome.DECLINED}
+    assert answer.outcome is not Outcome.PENDING or AUTHORIZE in can.asynchronous
+    if token != "tok_pending":
+        assert (rig.money(call).net, rig.money(call).held) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", [*MOVES, NEUTRALIZE])
+async def test_what_is_declared_asynchronous_is_pending_first(rig: Rig, kind: OperationKind) -> None:
+    if kind not in rig.gateway.capabilities().asynchronous:
+        pytest.skip("not declared")
+    token = rig.later.get(kind, OK)
+    subject = await prepared(rig, AUTHORIZE if kind is NEUTRALIZE else kind, token=token)
+    if kind is NEUTRALIZE:
+        await succeeded(rig, subject)
+    call = rig.about(subject, NEUTRALIZE) if kind is NEUTRALIZE else subject
+    assert (await rig.gateway.perform(call)).outcome is Outcome.PENDING
 
 
 async def test_a_pending_payment_is_found_settled_later(rig: Rig) -> None:

@@ -25,6 +25,7 @@ class AdyenRig(SandboxRig):
     """A cancel states no amount, and a lookup asks nobody."""
 
     silent = frozenset({VOID, LOOKUP})
+    states = frozenset({"resultCode", "status"})
 
     def __init__(self, server: SandboxServer, account: str | None = None) -> None:
         """With an account of its own, so that no webhook of another test comes here."""

@@ -9,7 +9,7 @@ from domain.gateway import Call, OperationKind
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
 from gateways.nice.wire import KOREA
-from tests.gateways.rig import KEY, SandboxRig, SandboxServer
+from tests.gateways.rig import KEY, REFUND, SandboxRig, SandboxServer
 
 ACCOUNT = "nice-a"
 CLIENT_KEY = "client-key-of-the-laws"
@@ -20,6 +20,7 @@ class NiceRig(SandboxRig):
     """NICE's net cancel finds nothing while a payment is on its way: the laws neutralise some minutes later."""
 
     zone = KOREA
+    listed = frozenset({REFUND})
 
     @override
     def settings(self) -> Account:

@@ -1,5 +1,6 @@
 """Stripe under the laws: the adapter against the sandbox's Stripe personality, whose search is not late here."""
 
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -7,7 +8,7 @@ from typing_extensions import override
 
 from gateways.catalog import build_gateway
 from gateways.gateway import Account
-from tests.gateways.rig import KEY, SandboxRig, SandboxServer
+from tests.gateways.rig import AUTHORIZE, KEY, REFUND, SandboxRig, SandboxServer
 
 ACCOUNT = "stripe-laws"
 WEBHOOK_SECRET = "whsec_of_the_laws"
@@ -26,6 +27,8 @@ def set_search_lag(server: SandboxServer, account: str, milliseconds: int) -> No
 class StripeRig(SandboxRig):
     """Stripe has neither a PaymentIntent nor an answer under the key for a payment method that does not exist."""
 
+    later = MappingProxyType({AUTHORIZE: "tok_pending", REFUND: "pm_card_pendingRefund"})
+    beside_code = frozenset({"card_declined"})
     unchecked = frozenset({("KRW", 99)})
     leaves_no_trace = frozenset({"tok_of_nobody"})
 

@@ -20,6 +20,8 @@ class TossRig(SandboxRig):
     """A neutralisation at Toss is a look and a cancel: the cancel is what can be broken."""
 
     zone = KST
+    key_of_body = True
+    states = frozenset({"status", "cancelStatus"})
     unchecked = frozenset({("KRW", 10**9 + 1)})
 
     @override
