@@ -89,7 +89,7 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
         kind=code,
         reference=_text(original) if original else (own if code == "AUTHORISATION" else None),
         merchant_ref=marked["ref"] if marked else item["merchantReference"][:_MAX_TEXT] or None,
-        occurred_at=datetime.fromisoformat(_text(item["eventDate"])),
+        occurred_at=_moment(item["eventDate"]),
         outcome=outcome,
         amount=_minor_units(item["amount"]),
         currency=_text(item["amount"]["currency"]),
@@ -113,6 +113,13 @@ def _minor_units(amount: Mapping[str, Any]) -> int | None:
         return from_value(_whole(amount["value"]), _text(amount["currency"]))
     except Inexact:
         return None
+
+
+def _moment(value: object) -> datetime:
+    stated = datetime.fromisoformat(_text(value))
+    if stated.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return stated
 
 
 def _whole(value: object) -> int:

@@ -52,9 +52,16 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
         kind=_text(item["type"]),
         reference=_text(item["reference"]),
         merchant_ref=_text(item["merchant_ref"]),
-        occurred_at=datetime.fromisoformat(_text(item["occurred_at"])),
+        occurred_at=_moment(item["occurred_at"]),
         outcome=_TAKEN.get(item["type"]),
     )
+
+
+def _moment(value: object) -> datetime:
+    stated = datetime.fromisoformat(_text(value))
+    if stated.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return stated
 
 
 def _text(value: object) -> str:
