@@ -4,14 +4,19 @@ An event is a hint to ask: the last word has what the gateway answers after it, 
 """
 
 import dataclasses
+import json
+import re
 import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from domain.gateway import Amounts, Call, Issue, Outcome
 from gateways.gateway import Gateway, WebhookRefused, WebhookTrust
-from tests.gateways.rig import LOOKUP, REFUND, SandboxRig
+from tests.gateways.rig import KEY, LOOKUP, REFUND, SandboxRig
+from tests.gateways.rigs.alteration import fields_of, odd_forms, with_field
 from tests.gateways.rigs.post import (
     STRANGER,
     Post,
@@ -24,6 +29,10 @@ from tests.gateways.rigs.post import (
 from tests.gateways.rigs.receiver import Letter
 
 WEEK_SECONDS = 7 * 86_400.0
+HOUR = timedelta(hours=1)
+TOO_LONG = 2_000_000
+NONSENSE = (b"", b"7", b"[]", b"{}", b"null", b'"x"', b"\xff\xfe", b"[" * 5_000, b'{"a":' * 5_000)
+_ZONE = re.compile(r"(?<=[0-9]{2}:[0-9]{2})(Z|[+-][0-9]{2}:?[0-9]{2})$|(?<=\.[0-9]{3})(Z|[+-][0-9]{2}:?[0-9]{2})$")
 STORY = Amounts(authorized=10_000, captured=10_000, refunded=4_000, voided=0)
 """What stands when 10 000 were taken and 4 000 given back."""
 
@@ -99,6 +108,67 @@ async def test_a_delivery_that_another_account_has_signed_is_refused(post: Post)
     await stranger.close()
 
 
+async def test_an_account_without_a_webhook_secret_believes_nobody(post: Post) -> None:
+    if post.habit.secret == KEY:
+        pytest.skip("signs with the key, without which there is no account")
+    nobody = post.rig.another({"webhook_secret": ""})
+    for letter, _ in await sealed(post):
+        for secret in ("", KEY, post.habit.secret):
+            with pytest.raises(WebhookRefused):
+                post.read(sealed_anew(letter, post.habit, time.time(), secret=secret), nobody)
+    await nobody.close()
+
+
+async def test_a_letter_that_is_too_long_is_refused(post: Post) -> None:
+    letter, body = await one_letter(post)
+    long = {**body, "padding": "x" * TOO_LONG}
+    with pytest.raises(WebhookRefused, match="too large"):
+        post.read(sealed_anew(letter, post.habit, time.time(), raw=json.dumps(long).encode()))
+
+
+async def test_signed_nonsense_is_refused_and_no_other_error(post: Post) -> None:
+    letter, body = await one_letter(post)
+    told = {event.outcome for event in post.events([letter])}
+    fields = {name: values[0] for name, values in fields_of(body).items()}
+    odd = [
+        (frozenset({name}), form) for name, value in fields.items() for form in (*odd_forms(value), *odd_times(value))
+    ]
+    bodies = [json.dumps(with_field(body, names, partial(_always, form))).encode() for names, form in odd]
+    for raw in (*NONSENSE, *bodies):
+        try:
+            events = post.read(sealed_anew(letter, post.habit, time.time(), raw=raw)).events
+        except WebhookRefused:
+            continue
+        for event in events:
+            assert event.outcome in {None, *told}, raw
+            assert event.occurred_at is None or event.occurred_at.tzinfo, raw
+
+
+async def test_an_event_names_its_payment_and_its_time(post: Post) -> None:
+    taken = await post.taken()
+    await post.returned(taken)
+    events = post.events(await post.told(taken, b""))
+    assert {event.merchant_ref for event in events} == {taken.merchant_ref}
+    assert {event.reference for event in events} <= {None, taken.reference}
+    now = datetime.now(UTC)
+    assert all(event.occurred_at and abs(now - event.occurred_at) < HOUR for event in events)
+
+
+async def test_no_event_tells_of_money_that_the_ledger_does_not_have(post: Post) -> None:
+    can = post.rig.gateway.capabilities()
+    taken = await post.taken()
+    await post.returned(taken)
+    returned = post.events(await post.told(taken, post.habit.returned))
+    if can.lookup_by_reference or can.lookup_by_merchant_ref:
+        assert Outcome.SUCCEEDED not in {event.outcome for event in returned}
+    if post.habit.refused:
+        call = post.rig.charge(token="tok_declined")
+        await post.rig.gateway.perform(call)
+        assert post.rig.money(call).net == post.rig.money(call).held == 0
+        refused = post.events(await post.told(call, post.habit.refused))
+        assert Outcome.SUCCEEDED not in {event.outcome for event in refused}
+
+
 async def test_what_nobody_has_signed_is_hearsay_and_no_answer(post: Post) -> None:
     if post.habit.seal is not None and (post.habit.seal.header or "eventCode" in post.habit.seal.covers):
         pytest.skip("signs what an event says")
@@ -155,6 +225,21 @@ async def sealed(post: Post) -> list[tuple[Letter, Seal]]:
     letters = [(await post.told(taken, word))[0] for word in (post.habit.taken, post.habit.returned)]
     assert {post.read(letter).trust for letter in letters} == {WebhookTrust.SIGNED}
     return [(letter, seal) for letter in letters]
+
+
+async def one_letter(post: Post) -> tuple[Letter, Any]:
+    """That 10 000 were taken, and its body."""
+    (letter, *_) = await post.told(await post.taken(), post.habit.taken)
+    return letter, json.loads(letter.raw)
+
+
+def odd_times(value: object) -> list[str]:
+    """A time that does not say where."""
+    return [_ZONE.sub("", value)] if isinstance(value, str) and _ZONE.search(value) else []
+
+
+def _always(form: object, _: object) -> object:
+    return form
 
 
 def refuses(post: Post, forged: Letter) -> None:

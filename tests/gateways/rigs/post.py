@@ -164,7 +164,9 @@ def without_signature(letter: Letter, seal: Seal) -> Letter:
     return dataclasses.replace(letter, raw=letter.raw.replace(f'"{seal.field}"'.encode(), b'"unsealed"'))
 
 
-def sealed_anew(letter: Letter, habit: Habit, now: float, *, raw: bytes | None = None, secret: str = "") -> Letter:
+def sealed_anew(
+    letter: Letter, habit: Habit, now: float, *, raw: bytes | None = None, secret: str | None = None
+) -> Letter:
     """As the vendor sends it at another time, Unix seconds; ``raw``: with another body; ``secret``: signed with it.
 
     What is sealed inside its body, or not at all, is as it was, but for ``raw``.
@@ -172,7 +174,7 @@ def sealed_anew(letter: Letter, habit: Habit, now: float, *, raw: bytes | None =
     letter = letter if raw is None else Letter(raw, letter.headers)
     if habit.seal is None or not habit.seal.header:
         return letter
-    signature = habit.seal.sign(secret or habit.secret, letter.raw, now)
+    signature = habit.seal.sign(habit.secret if secret is None else secret, letter.raw, now)
     return Letter(letter.raw, {**letter.headers, habit.seal.header: signature})
 
 
