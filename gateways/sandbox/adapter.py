@@ -79,8 +79,8 @@ class SandboxGateway(Gateway):
 
     @override
     async def authorize(self, call: Call) -> Answer:
-        if call.method not in _METHODS:
-            return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail="no such method; not sent"))
+        if call.method not in _METHODS or call.instalments > 1:
+            return Answer(Outcome.NOT_EXECUTED, evidence=Evidence(detail="not offered; not sent"))
         return await self._perform_keyed(call, wire.charge(call))
 
     @override
