@@ -154,6 +154,13 @@ async def test_instalments_are_taken_from_the_least_amount_to_the_most_months(ri
         assert len(set(sent)) == len(sent)
 
 
+async def test_instalments_that_are_not_declared_are_not_taken_at_once(rig: Rig) -> None:
+    if any(limit.max_instalments for limit in rig.gateway.capabilities().limits):
+        pytest.skip("declared")
+    at_once = rig.charge()
+    assert await requested(rig, dataclasses.replace(at_once, instalments=3)) != await requested(rig, at_once)
+
+
 async def test_another_methods_least_is_asked_for_and_less_is_not(rig: Rig) -> None:
     limits = [limit for limit in rig.gateway.capabilities().limits if limit.method != rig.method]
     others = [limit for limit in limits if limit.method not in INTERNAL_METHODS]
