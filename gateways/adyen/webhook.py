@@ -6,11 +6,11 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from domain.gateway import Outcome
 from gateways.adyen.currency import Inexact, from_value
+from gateways.field import moment, word
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 
 REPORT_AVAILABLE = "REPORT_AVAILABLE"
@@ -77,7 +77,7 @@ def _verify(item: Mapping[str, Any], key: bytes) -> None:
 
 def _event(item: Mapping[str, Any]) -> WebhookEvent:
     """Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything but an item."""
-    code, own, success = _text(item["eventCode"]), _text(item["pspReference"]), item["success"]
+    code, own, success = word(item["eventCode"], _MAX_TEXT), word(item["pspReference"], _MAX_TEXT), item["success"]
     if success not in {"true", "false"}:
         raise ValueError("success is neither true nor false")
     original = item.get("originalReference") or None
@@ -87,12 +87,12 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
     return WebhookEvent(
         event_id=f"{code}:{own}:{success}",
         kind=code,
-        reference=_text(original) if original else (own if code == "AUTHORISATION" else None),
+        reference=word(original, _MAX_TEXT) if original else (own if code == "AUTHORISATION" else None),
         merchant_ref=marked["ref"] if marked else item["merchantReference"][:_MAX_TEXT] or None,
-        occurred_at=_moment(item["eventDate"]),
+        occurred_at=moment(item["eventDate"]),
         outcome=outcome,
         amount=_minor_units(item["amount"]),
-        currency=_text(item["amount"]["currency"]),
+        currency=word(item["amount"]["currency"], _MAX_TEXT),
         operation_ref=None if code == "AUTHORISATION" else own,
         operation_mark=marked["mark"] if marked else None,
         reason=str(item.get("reason") or "")[:_MAX_TEXT] or None if wordy else None,
@@ -110,25 +110,12 @@ def _outcome(code: str, *, success: str) -> Outcome | None:
 def _minor_units(amount: Mapping[str, Any]) -> int | None:
     """None: an amount that our minor units cannot express fits no amount that was asked."""
     try:
-        return from_value(_whole(amount["value"]), _text(amount["currency"]))
+        return from_value(_whole(amount["value"]), word(amount["currency"], _MAX_TEXT))
     except Inexact:
         return None
-
-
-def _moment(value: object) -> datetime:
-    stated = datetime.fromisoformat(_text(value))
-    if stated.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return stated
 
 
 def _whole(value: object) -> int:
     if type(value) is not int:
         raise TypeError("not a whole number")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT:
-        raise TypeError("not a short text")
     return value

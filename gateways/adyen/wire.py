@@ -10,6 +10,7 @@ from urllib.parse import quote
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
 from gateways.adyen.currency import to_value
 from gateways.adyen.refusal import NOT_TAKEN, by_code, by_error
+from gateways.field import Unreadable, text
 from gateways.transport import Reply, malformed, not_executed, unlisted
 
 CLOSED_LINK = b'{"status":"expired"}'
@@ -43,10 +44,6 @@ _IN_PROGRESS = "704"
 _NO_RESULT = "14_"
 """Of ``/payments/details``: error codes of what the customer's browser brought."""
 _PATHS = {OperationKind.CAPTURE: "captures", OperationKind.VOID: "cancels", OperationKind.REFUND: "refunds"}
-
-
-class Unreadable(Exception):
-    """A reply that lacks what it must contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +170,10 @@ def read_link(call: Call, reply: Reply) -> Answer:
         return _read_error(reply)
     body = reply.body
     try:
-        own, status = _text(body, "id"), _text(body, "status")
+        own, status = text(body, "id"), text(body, "status")
         outcome = _LINKS.get(status, Outcome.PENDING)
         issues = _issues(call, body, amount_named="amount", reference_named="reference")
-        url = _text(body, "url") if outcome is Outcome.ACTION_REQUIRED else None
+        url = text(body, "url") if outcome is Outcome.ACTION_REQUIRED else None
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
     over = Decline("expired", "link_expired", "The time to pay on the page is over.", Retry.AFTER_CUSTOMER_ACTION)
@@ -196,7 +193,7 @@ def read_change(call: Call, reply: Reply) -> Answer:
         return _read_error(reply)
     body = reply.body
     try:
-        own = _text(body, "pspReference")
+        own = text(body, "pspReference")
         issues = _change_issues(call, body)
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
@@ -211,9 +208,9 @@ def read_change(call: Call, reply: Reply) -> Answer:
 
 def _translate(call: Call, reply: Reply) -> Answer:
     body = reply.body
-    result = _text(body, "resultCode")
+    result = text(body, "resultCode")
     outcome = _RESULTS.get(result, Outcome.PENDING)
-    reference = None if body.get("pspReference") is None else _text(body, "pspReference")
+    reference = None if body.get("pspReference") is None else text(body, "pspReference")
     if outcome is Outcome.SUCCEEDED and reference is None:
         raise Unreadable("pspReference")
     decline = None
@@ -244,12 +241,12 @@ def _action(body: dict[str, Any], result: str) -> Action:
     if not isinstance(stated, dict):
         raise Unreadable("action")
     if result != "RedirectShopper":
-        return Action(_text(stated, "type"))  # Native 3DS and vouchers: shown by Adyen's own component.
+        return Action(text(stated, "type"))  # Native 3DS and vouchers: shown by Adyen's own component.
     given = stated.get("data") or {}
     if not isinstance(given, dict):
         raise Unreadable("action.data")
     fields = {str(name): str(value) for name, value in given.items()}
-    return Action("redirect", _text(stated, "url"), str(stated.get("method") or "GET"), fields)
+    return Action("redirect", text(stated, "url"), str(stated.get("method") or "GET"), fields)
 
 
 def _change_issues(call: Call, body: dict[str, Any]) -> tuple[Issue, ...]:
@@ -316,10 +313,3 @@ def _derived(key: str, what: str) -> str:
 
 def _post(path: str, fields: dict[str, Any], key: str) -> Outgoing:
     return Outgoing(f"/{VERSION}{path}", json.dumps(fields, separators=(",", ":"), sort_keys=True).encode(), key)
-
-
-def _text(part: dict[str, Any], name: str) -> str:
-    value = part.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable, text, whole
 from gateways.gateway import MisconfiguredGateway
 from gateways.nice import codes
 from gateways.nice.seal import is_sealed
@@ -30,10 +31,6 @@ _STANDING = ("paid", "partialCancelled")
 _LONGEST_WORD = 20
 _NEVER_AT = (None, "", "0")
 """What the manual has for a point in time that has not come."""
-
-
-class Unreadable(Exception):
-    """A reply that lacks what it must contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +126,9 @@ def read_remainder(call: Call, reply: Reply) -> Remainder | Answer:
     if _code(reply) != codes.SUCCESS and _status(reply) not in _OUTCOMES:
         return _refusal(reply, _code(reply))
     try:
-        status, tid = _text(reply.body, "status"), _text(reply.body, "tid")
-        balance = _whole(reply.body, "balanceAmt")
-        issues = _issues(call, reply.body, frozenset({call.merchant_ref}), _whole(reply.body, "amount"))
+        status, tid = text(reply.body, "status"), text(reply.body, "tid")
+        balance = whole(reply.body, "balanceAmt")
+        issues = _issues(call, reply.body, frozenset({call.merchant_ref}), whole(reply.body, "amount"))
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
     if issues:
@@ -153,8 +150,8 @@ def read_undoing(call: Call, reply: Reply) -> Answer:
 
 def _undone(call: Call, reply: Reply) -> Answer:
     try:
-        tid, status, balance = _text(reply.body, "tid"), _text(reply.body, "status"), _whole(reply.body, "balanceAmt")
-        issues = _issues(call, reply.body, frozenset({call.merchant_ref, call.key}), _whole(reply.body, "amount"))
+        tid, status, balance = text(reply.body, "tid"), text(reply.body, "status"), whole(reply.body, "balanceAmt")
+        issues = _issues(call, reply.body, frozenset({call.merchant_ref, call.key}), whole(reply.body, "amount"))
         amounts = _amounts(reply.body)
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
@@ -168,9 +165,9 @@ def _undone(call: Call, reply: Reply) -> Answer:
 def _payment(call: Call, reply: Reply, secret: str) -> Answer:
     body = reply.body
     try:
-        tid, status = _text(body, "tid"), _text(body, "status")
+        tid, status = text(body, "tid"), text(body, "status")
         outcome = _outcome(body, status)
-        issues = _issues(call, body, frozenset({call.merchant_ref}), _whole(body, "amount"))
+        issues = _issues(call, body, frozenset({call.merchant_ref}), whole(body, "amount"))
         sealed = _is_sealed(body, secret)
         action = _deposit(body) if outcome is Outcome.ACTION_REQUIRED else None
         amounts = _amounts(body)
@@ -203,7 +200,7 @@ def _refund(call: Call, reply: Reply, key: str) -> Answer:
     """One cancel, found by the key in its reason, else by its tid, in an answer to a cancel or a lookup."""
     body, asked = reply.body, reply.kind is OperationKind.REFUND
     try:
-        tid, cancels = _text(body, "tid"), _cancels(body)
+        tid, cancels = text(body, "tid"), _cancels(body)
         known = body.get("cancelledTid") if asked else call.subject_reference
         mine = [one for one in cancels if one.get("reason") == refund_reason(key)]
         mine = mine or [one for one in cancels if known and one.get("tid") == known]
@@ -212,14 +209,14 @@ def _refund(call: Call, reply: Reply, key: str) -> Answer:
         if not mine:
             mine = [_whole_cancel(body, known)]
         orders = frozenset({call.merchant_ref, key} if asked else {call.merchant_ref})
-        issues = _issues(call, body, orders, _whole(mine[0], "amount"))
+        issues = _issues(call, body, orders, whole(mine[0], "amount"))
         return Answer(
             Outcome.SUCCEEDED,
             reference=tid,
-            operation_ref=_text(mine[0], "tid"),
+            operation_ref=text(mine[0], "tid"),
             amounts=_amounts(body),
             issues=issues,
-            evidence=reply.evidence(_text(body, "status")[:_LONGEST_WORD]),
+            evidence=reply.evidence(text(body, "status")[:_LONGEST_WORD]),
         )
     except Unreadable as missing:
         return malformed(reply, f"unreadable {missing}")
@@ -230,18 +227,18 @@ def _absent(call: Call, reply: Reply, cancels: list[dict[str, Any]]) -> Answer:
 
     Raises `Unreadable` for a payment of which something was cancelled and no cancel is listed.
     """
-    if not cancels and _text(reply.body, "status") in (_CANCELLED, "partialCancelled"):
+    if not cancels and text(reply.body, "status") in (_CANCELLED, "partialCancelled"):
         raise Unreadable("cancels")
     if any(one.get("amount") == call.amount and not is_our_refund(one.get("reason")) for one in cancels):
         return malformed(reply, "a cancel of this amount without our reason")
-    return Answer(Outcome.NOT_EXECUTED, reference=_text(reply.body, "tid"), evidence=reply.evidence("not_found"))
+    return Answer(Outcome.NOT_EXECUTED, reference=text(reply.body, "tid"), evidence=reply.evidence("not_found"))
 
 
 def _whole_cancel(body: dict[str, Any], known: Any) -> dict[str, Any]:
     """The cancel of a whole payment whose answer has no list of cancels."""
-    if body.get("status") != _CANCELLED or _whole(body, "balanceAmt") != 0 or body.get("cancels"):
+    if body.get("status") != _CANCELLED or whole(body, "balanceAmt") != 0 or body.get("cancels"):
         raise Unreadable("cancels")
-    return {"tid": known, "amount": _whole(body, "amount")}
+    return {"tid": known, "amount": whole(body, "amount")}
 
 
 def _declined(call: Call, reply: Reply, code: str) -> Answer:
@@ -280,10 +277,10 @@ def _issues(call: Call, body: dict[str, Any], orders: frozenset[str], amount: in
     found = []
     if amount != call.amount:
         found.append(Issue.AMOUNT_MISMATCH)
-    if _text(body, "currency") != call.currency:
+    if text(body, "currency") != call.currency:
         found.append(Issue.CURRENCY_MISMATCH)
-    other = call.reference is not None and _text(body, "tid") != call.reference
-    if other or _text(body, "orderId") not in orders:
+    other = call.reference is not None and text(body, "tid") != call.reference
+    if other or text(body, "orderId") not in orders:
         found.append(Issue.REFERENCE_MISMATCH)
     return tuple(found)
 
@@ -293,12 +290,12 @@ def _is_sealed(body: dict[str, Any], secret: str) -> bool:
     given = body.get("signature")
     if given is None or given == "":
         return True
-    return is_sealed(given, _text(body, "tid"), _whole(body, "amount"), _text(body, "ediDate"), secret)
+    return is_sealed(given, text(body, "tid"), whole(body, "amount"), text(body, "ediDate"), secret)
 
 
 def _amounts(body: dict[str, Any]) -> Amounts:
-    taken = _whole(body, "amount") if _was_paid(body) else 0
-    left = _whole(body, "balanceAmt") if taken else 0
+    taken = whole(body, "amount") if _was_paid(body) else 0
+    left = whole(body, "balanceAmt") if taken else 0
     return Amounts(authorized=taken, captured=taken, refunded=taken - left, voided=0)
 
 
@@ -315,11 +312,11 @@ def _deposit(body: dict[str, Any]) -> Action:
     account = body["vbank"]
     fields = {"bank": "vbankName", "account": "vbankNumber", "holder": "vbankHolder"}
     try:
-        due_at = datetime.fromisoformat(_text(account, "vbankExpDate"))
+        due_at = datetime.fromisoformat(text(account, "vbankExpDate"))
         due_at = due_at if due_at.tzinfo else due_at.replace(tzinfo=KOREA)
     except ValueError as error:
         raise Unreadable("vbankExpDate") from error
-    return Action("deposit", fields={ours: _text(account, name) for ours, name in fields.items()}, due_at=due_at)
+    return Action("deposit", fields={ours: text(account, name) for ours, name in fields.items()}, due_at=due_at)
 
 
 def _cancels(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -342,17 +339,3 @@ def _status(reply: Reply) -> str:
 def _message(reply: Reply) -> str:
     message = reply.body.get("resultMsg")
     return message if isinstance(message, str) else ""
-
-
-def _text(part: dict[str, Any], name: str) -> str:
-    value = part.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
-
-
-def _whole(part: dict[str, Any], name: str) -> int:
-    value = part.get(name)
-    if type(value) is not int:
-        raise Unreadable(name)
-    return value

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.gateway import Outcome
+from gateways.field import word
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from gateways.nice.seal import is_sealed
 from gateways.nice.wire import KOREA
@@ -38,25 +39,19 @@ def _fits(body: dict[str, Any], secret: str) -> bool:
     amount = body["amount"]
     if type(amount) is not int:
         raise TypeError("not an amount")
-    return is_sealed(body.get("signature"), _text(body["tid"]), amount, _text(body["ediDate"]), secret)
+    return is_sealed(body.get("signature"), word(body["tid"]), amount, word(body["ediDate"]), secret)
 
 
 def _event(body: dict[str, Any]) -> WebhookEvent:
-    tid, status, cancelled = _text(body["tid"]), _text(body["status"]), body.get("cancelledTid")
-    parts = [tid, status] if cancelled is None else [tid, status, _text(cancelled)]
+    tid, status, cancelled = word(body["tid"]), word(body["status"]), body.get("cancelledTid")
+    parts = [tid, status] if cancelled is None else [tid, status, word(cancelled)]
     moment = body.get(_MOMENTS.get(status, "ediDate"))
-    at = datetime.fromisoformat(_text(body["ediDate"] if moment in (None, "", "0") else moment))
+    at = datetime.fromisoformat(word(body["ediDate"] if moment in (None, "", "0") else moment))
     return WebhookEvent(
         event_id=":".join(parts),
         kind=f"payment.{status}",
         reference=tid,
-        merchant_ref=_text(body["orderId"]),
+        merchant_ref=word(body["orderId"]),
         occurred_at=at if at.tzinfo else at.replace(tzinfo=KOREA),
         outcome=Outcome.SUCCEEDED if status == "paid" else None,
     )
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= 200:
-        raise TypeError("not a short text")
-    return value

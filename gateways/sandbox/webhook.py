@@ -5,10 +5,10 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from domain.gateway import Outcome
+from gateways.field import moment, word
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 
 SIGNATURE_HEADER = "sandbox-signature"
@@ -48,23 +48,10 @@ def _verify(raw: bytes, headers: Mapping[str, str], secret: str, now: float) -> 
 def _event(item: Mapping[str, Any]) -> WebhookEvent:
     """Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything but an event."""
     return WebhookEvent(
-        event_id=_text(item["id"]),
-        kind=_text(item["type"]),
-        reference=_text(item["reference"]),
-        merchant_ref=_text(item["merchant_ref"]),
-        occurred_at=_moment(item["occurred_at"]),
+        event_id=word(item["id"]),
+        kind=word(item["type"]),
+        reference=word(item["reference"]),
+        merchant_ref=word(item["merchant_ref"]),
+        occurred_at=moment(item["occurred_at"]),
         outcome=_TAKEN.get(item["type"]),
     )
-
-
-def _moment(value: object) -> datetime:
-    stated = datetime.fromisoformat(_text(value))
-    if stated.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return stated
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= 200:
-        raise TypeError("not a short text")
-    return value

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable, text, whole
 from gateways.gateway import GatewayUnavailable, SettlementLine
 from gateways.transport import Reply, malformed, not_executed, unlisted
 
@@ -60,10 +61,6 @@ _NOT_TAKEN = frozenset(
     }
 )
 """Refused before execution. Everything else that is not a decline stays unknown."""
-
-
-class Unreadable(Exception):
-    """A reply that lacks what it must contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +157,16 @@ def read_settlement(account: str, day: date, reply: Reply) -> tuple[list[Settlem
 def _settlement_line(account: str, day: date, line: dict[str, Any]) -> SettlementLine:
     return SettlementLine(
         account=account,
-        line_id=_text(line, "id"),
-        kind=_text(line, "kind"),
-        reference=_text(line, "reference"),
-        operation_ref=_text(line, "operation_id"),
-        merchant_ref=_text(line, "merchant_ref"),
-        gross=_whole(line, "gross"),
-        fee=_whole(line, "fee"),
-        net=_whole(line, "net"),
-        currency=_text(line, "currency"),
-        occurred_at=datetime.fromisoformat(_text(line, "at")),
+        line_id=text(line, "id"),
+        kind=text(line, "kind"),
+        reference=text(line, "reference"),
+        operation_ref=text(line, "operation_id"),
+        merchant_ref=text(line, "merchant_ref"),
+        gross=whole(line, "gross"),
+        fee=whole(line, "fee"),
+        net=whole(line, "net"),
+        currency=text(line, "currency"),
+        occurred_at=datetime.fromisoformat(text(line, "at")),
         paid_on=day,
     )
 
@@ -189,12 +186,12 @@ def _translate(call: Call, kind: OperationKind, reply: Reply, code: str | None) 
     payment = _part(reply.body, "payment")
     operation = _part(reply.body, "operation")
     if kind is OperationKind.AUTHORIZE and code is None:
-        outcome = _PAYMENT_OUTCOMES.get(_text(payment, "status"), Outcome.PENDING)
+        outcome = _PAYMENT_OUTCOMES.get(text(payment, "status"), Outcome.PENDING)
     else:
-        outcome = _OPERATION_OUTCOMES.get(_text(operation, "status"), Outcome.PENDING)
+        outcome = _OPERATION_OUTCOMES.get(text(operation, "status"), Outcome.PENDING)
     action = None
     if outcome is Outcome.ACTION_REQUIRED:
-        action = Action("redirect", _text(_part(payment, "next_action"), "url"))
+        action = Action("redirect", text(_part(payment, "next_action"), "url"))
     decline = None
     if outcome is Outcome.DECLINED:
         decline = _decline(_part(reply.body, "error") or _part(payment, "decline"))
@@ -202,8 +199,8 @@ def _translate(call: Call, kind: OperationKind, reply: Reply, code: str | None) 
         raise Unreadable("payment")
     return Answer(
         outcome=outcome,
-        reference=_text(payment, "reference") if payment else None,
-        operation_ref=_text(operation, "id") if operation else None,
+        reference=text(payment, "reference") if payment else None,
+        operation_ref=text(operation, "id") if operation else None,
         amounts=_amounts(payment) if payment else None,
         action=action,
         decline=decline,
@@ -215,12 +212,12 @@ def _translate(call: Call, kind: OperationKind, reply: Reply, code: str | None) 
 def _issues(call: Call, kind: OperationKind, operation: dict[str, Any], payment: dict[str, Any]) -> tuple[Issue, ...]:
     """Where the answer is not about what was asked (R12)."""
     parts = [part for part in (operation, payment) if part]
-    stated = [_whole(operation, "amount")] if operation else []
+    stated = [whole(operation, "amount")] if operation else []
     expected = call.amount
     if kind is OperationKind.AUTHORIZE:
-        stated = [_whole(part, "amount") for part in parts]
+        stated = [whole(part, "amount") for part in parts]
     elif kind is OperationKind.VOID and payment:
-        expected = _whole(payment, "voided") if _text(operation, "status") == "succeeded" else 0
+        expected = whole(payment, "voided") if text(operation, "status") == "succeeded" else 0
     elif kind is OperationKind.NEUTRALIZE:
         stated = []
     found = []
@@ -229,7 +226,7 @@ def _issues(call: Call, kind: OperationKind, operation: dict[str, Any], payment:
     if any(part.get("currency") not in (None, call.currency) for part in parts):
         found.append(Issue.CURRENCY_MISMATCH)
     strangers = any(part.get("merchant_ref") not in (None, call.merchant_ref) for part in parts)
-    other = call.reference is not None and payment and _text(payment, "reference") != call.reference
+    other = call.reference is not None and payment and text(payment, "reference") != call.reference
     if strangers or other:
         found.append(Issue.REFERENCE_MISMATCH)
     return tuple(found)
@@ -242,13 +239,13 @@ def _refusal(reply: Reply, code: str) -> Answer:
 
 
 def _decline(stated: dict[str, Any]) -> Decline:
-    code = _text(stated, "code")
+    code = text(stated, "code")
     category, retry = _DECLINES.get(code, ("unlisted", Retry.NEVER))
-    return Decline(category=category, code=code, message=_text(stated, "message"), retry=retry)
+    return Decline(category=category, code=code, message=text(stated, "message"), retry=retry)
 
 
 def _amounts(payment: dict[str, Any]) -> Amounts:
-    return Amounts(*(_whole(payment, name) for name in ("authorized", "captured", "refunded", "voided")))
+    return Amounts(*(whole(payment, name) for name in ("authorized", "captured", "refunded", "voided")))
 
 
 def _code(reply: Reply) -> str | None:
@@ -271,17 +268,3 @@ def _part(body: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(part, dict):
         raise Unreadable(name)
     return part
-
-
-def _text(part: dict[str, Any], name: str) -> str:
-    value = part.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
-
-
-def _whole(part: dict[str, Any], name: str) -> int:
-    value = part.get(name)
-    if type(value) is not int:
-        raise Unreadable(name)
-    return value

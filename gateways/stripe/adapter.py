@@ -24,6 +24,7 @@ from domain.gateway import (
     Outcome,
     Retry,
 )
+from gateways.field import Unreadable
 from gateways.gateway import Account, Gateway, GatewayUnavailable, SettlementLine, WebhookBatch
 from gateways.stripe import reading, wire
 from gateways.stripe.client import StripeLine
@@ -161,7 +162,7 @@ class StripeGateway(Gateway):
             try:
                 page = wire.items(reply.body)
                 lines = [wire.settlement_line(self._account, one) for one in page]
-            except (wire.Unreadable, Inexpressible) as error:
+            except (Unreadable, Inexpressible) as error:
                 raise GatewayUnavailable(f"{self._account} gave a settlement of {day} that cannot be read") from error
             for line in lines:
                 yield line
@@ -266,7 +267,7 @@ class StripeGateway(Gateway):
             return reply
         try:
             session = session_of(reply.body) if reply.status < 400 else None
-        except wire.Unreadable as missing:
+        except Unreadable as missing:
             return malformed(reply, f"unreadable {missing}")
         if session is None:
             return unfound(reply)

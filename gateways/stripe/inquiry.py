@@ -4,6 +4,7 @@ import dataclasses
 from datetime import datetime
 
 from domain.gateway import Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable
 from gateways.stripe import reading, wire
 from gateways.stripe.client import StripeLine
 from gateways.stripe.session import SESSION, found_session, read_session
@@ -46,7 +47,7 @@ class Inquiry:
         try:
             found = wire.items(reply.body) if reply.status < 400 else []
             intents = [reading.intent_of(one) for one in found]
-        except wire.Unreadable as missing:
+        except Unreadable as missing:
             return malformed(reply, f"unreadable {missing}")
         if not intents and call.token is None and call.subject_sent_at is not None:
             return await self._find_untried(call, key, call.subject_sent_at)
@@ -65,7 +66,7 @@ class Inquiry:
             return reply if isinstance(reply, Answer) else unfound(reply)
         try:
             found = wire.items(reply.body)
-        except wire.Unreadable as missing:
+        except Unreadable as missing:
             return malformed(reply, f"unreadable {missing}")
         return read_session(call, key, reply, found[0]) if len(found) == 1 else malformed(reply, "no session")
 
@@ -78,7 +79,7 @@ class Inquiry:
                 return reply if isinstance(reply, Answer) else unfound(reply)
             try:
                 found, after = found_session(reply, call.merchant_ref)
-            except wire.Unreadable as missing:
+            except Unreadable as missing:
                 return malformed(reply, f"unreadable {missing}")
             if found is not None:
                 return read_session(call, key, reply, found)
@@ -98,7 +99,7 @@ class Inquiry:
                 return reply if isinstance(reply, Answer) else unfound(reply)
             try:
                 found, after = reading.found_refund(reply, key)
-            except wire.Unreadable as missing:
+            except Unreadable as missing:
                 return malformed(reply, f"unreadable {missing}")
             if found is not None:
                 return reading.read_refund(call, reply, found)

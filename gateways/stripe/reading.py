@@ -6,17 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable, text, whole
 from gateways.stripe.currency import Inexpressible, from_stripe
 from gateways.stripe.decline import DECLINES, decline
 from gateways.stripe.wire import (
     ATTEMPT,
     NEUTRALIZES,
-    Unreadable,
     items,
     metadata_of,
     reference_of,
-    text,
-    whole,
 )
 from gateways.transport import Reply, malformed, not_executed, unlisted
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.gateway import Action, Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable, text, whole
 from gateways.stripe import reading
 from gateways.stripe.currency import Inexpressible, from_stripe
-from gateways.stripe.wire import Unreadable, items, text, whole
+from gateways.stripe.wire import items
 from gateways.transport import Reply, malformed
 
 SESSION = "checkout.session"

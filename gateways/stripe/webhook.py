@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from domain.gateway import Outcome
+from gateways.field import word
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
 from gateways.stripe.session import SESSION
 from gateways.stripe.wire import ATTEMPT, metadata_of, reference_of
@@ -33,7 +34,6 @@ _SIGNATURE = re.compile(r"[0-9a-f]{64}")
 _TOLERANCE_SECONDS = 300
 _MAX_BYTES = 262_144
 _MAX_HEADER = 2_000
-_MAX_TEXT = 200
 
 
 def read_webhook(raw: bytes, headers: Mapping[str, str], *, secret: str, now: float) -> WebhookBatch:
@@ -76,13 +76,13 @@ def _event(body: Any) -> WebhookEvent:
     if type(body["created"]) is not int:
         raise TypeError("created")
     return WebhookEvent(
-        event_id=_text(body["id"]),
-        kind=_text(body["type"]),
-        reference=_text(about["id"]) if is_intent else reference_of(about.get("payment_intent")),
-        merchant_ref=metadata_of(about).get(ATTEMPT) if named is None else _text(named),
+        event_id=word(body["id"]),
+        kind=word(body["type"]),
+        reference=word(about["id"]) if is_intent else reference_of(about.get("payment_intent")),
+        merchant_ref=metadata_of(about).get(ATTEMPT) if named is None else word(named),
         occurred_at=datetime.fromtimestamp(body["created"], UTC),
         outcome=_outcome(body["type"], about),
-        operation_ref=None if is_intent or about.get("id") is None else _text(about["id"]),
+        operation_ref=None if is_intent or about.get("id") is None else word(about["id"]),
         about_account=body["type"].startswith(_OF_THE_ACCOUNT),
     )
 
@@ -93,9 +93,3 @@ def _outcome(kind: str, about: Mapping[str, Any]) -> Outcome | None:
         return Outcome.SUCCEEDED
     failed = kind == "refund.failed" or (kind in _REFUND_CHANGED and about.get("status") == "failed")
     return Outcome.DECLINED if failed else None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= _MAX_TEXT:
-        raise TypeError("not a short text")
-    return value

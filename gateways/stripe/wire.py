@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 from urllib.parse import quote
 
 from domain.gateway import Call, OperationKind
+from gateways.field import Unreadable, text, whole
 from gateways.gateway import SettlementLine
 from gateways.stripe.currency import from_stripe, to_stripe
 
@@ -39,10 +40,6 @@ _KINDS = {
     "payout_reversal": "payout",
 }
 """A balance transaction's ``reporting_category`` -> the kind of a settlement line; else ``adjustment``."""
-
-
-class Unreadable(Exception):
-    """An answer that lacks what it must contain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,19 +272,3 @@ def reference_of(thing: object) -> str | None:
     """The id of an expandable field, expanded or not."""
     found = thing.get("id") if isinstance(thing, dict) else thing
     return found if isinstance(found, str) and found else None
-
-
-def text(thing: Mapping[str, Any], name: str) -> str:
-    """A text that must be there. Raises `Unreadable`."""
-    value = thing.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
-
-
-def whole(thing: Mapping[str, Any], name: str) -> int:
-    """An integer that must be there. Raises `Unreadable`."""
-    value = thing.get(name)
-    if type(value) is not int:
-        raise Unreadable(name)
-    return value

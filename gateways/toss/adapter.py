@@ -22,6 +22,7 @@ from domain.gateway import (
     OperationKind,
     Outcome,
 )
+from gateways.field import text
 from gateways.gateway import Account, Gateway, GatewayUnavailable, SettlementLine, WebhookBatch
 from gateways.toss import request, settlement, wire
 from gateways.toss.webhook import read_webhook
@@ -136,7 +137,7 @@ class TossGateway(Gateway):
         verdict = wire.read_before_neutralizing(call, reply, self._now())
         if verdict is not None:
             return verdict
-        return await self._change(call, request.cancellation(call, wire.text(reply.body, "paymentKey")))
+        return await self._change(call, request.cancellation(call, text(reply.body, "paymentKey")))
 
     @override
     def parse_webhook(self, raw: bytes, headers: Mapping[str, str]) -> WebhookBatch:

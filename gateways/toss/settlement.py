@@ -8,8 +8,9 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from gateways.field import Unreadable, text, whole
 from gateways.gateway import GatewayUnavailable, SettlementLine
-from gateways.toss.wire import Unreadable, moment, text, whole
+from gateways.toss.wire import moment
 from gateways.transport import Reply
 
 ROWS = "rows"

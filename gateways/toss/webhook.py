@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from domain.gateway import Outcome
+from gateways.field import Unreadable
 from gateways.gateway import WebhookBatch, WebhookEvent, WebhookRefused, WebhookTrust
-from gateways.toss.wire import Unreadable, moment
+from gateways.toss.wire import moment
 
 DEPOSIT = "DEPOSIT_CALLBACK"
 STATUS = "PAYMENT_STATUS_CHANGED"

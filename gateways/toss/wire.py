@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
+from gateways.field import Unreadable, text, whole
 from gateways.toss.code import NOT_FOUND, NOT_OURS, abort_decline, code_of, evidence_of, refusal, unknown
 from gateways.toss.request import VIRTUAL_ACCOUNT, is_marked, mark_of, neutralization_mark, turned_away
 from gateways.transport import Reply
@@ -21,10 +22,6 @@ SESSION = timedelta(minutes=40)
 _PAID = frozenset({"DONE", "PARTIAL_CANCELED", "CANCELED"})
 _UNPAID = frozenset({"READY", "IN_PROGRESS", "WAITING_FOR_DEPOSIT", "ABORTED", "EXPIRED"})
 _PAYOUT_FAILED = frozenset({"FAILED", "PARTIAL_FAILED"})
-
-
-class Unreadable(Exception):
-    """A reply that lacks what it must contain."""
 
 
 def read_change(call: Call, reply: Reply) -> Answer:
@@ -98,22 +95,6 @@ def moment(value: object) -> datetime:
     if stated is None:
         raise Unreadable("time")
     return stated if stated.tzinfo else stated.replace(tzinfo=KST)
-
-
-def text(part: dict[str, Any], name: str) -> str:
-    """A string that is not empty. Raises `Unreadable`."""
-    value = part.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unreadable(name)
-    return value
-
-
-def whole(part: dict[str, Any], name: str) -> int:
-    """A whole number. Raises `Unreadable`."""
-    value = part.get(name)
-    if type(value) is not int:
-        raise Unreadable(name)
-    return value
 
 
 def _is_anothers(call: Call, reply: Reply) -> bool:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain.gateway import Answer, Call, OperationKind, Outcome, Retry
+from gateways.field import Unreadable
 from gateways.gateway import MisconfiguredGateway
 from gateways.stripe import reading, wire
 from gateways.stripe.currency import Inexpressible, from_stripe, to_stripe
@@ -315,5 +316,5 @@ def test_a_balance_transaction_is_a_line_of_the_settlement() -> None:
     assert (bounced.kind, bounced.gross, bounced.operation_ref) == ("reversal", 4_000, "re_1")
     unheard = wire.settlement_line("stripe-a", a_transaction(reporting_category="a_word_of_next_year", source="ch_9"))
     assert (unheard.kind, unheard.operation_ref) == ("adjustment", "ch_9")
-    with pytest.raises(wire.Unreadable):
+    with pytest.raises(Unreadable):
         wire.settlement_line("stripe-a", a_transaction(amount="4000"))
