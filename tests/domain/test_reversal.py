@@ -10,7 +10,7 @@ from domain.cancellation import cancel
 from domain.capture import capture, lapses_at
 from domain.checkout import AskedPayment
 from domain.errors import IllegalTransition
-from domain.gateway import Action, Amounts, Answer, Issue, OperationKind, Outcome
+from domain.gateway import Amounts, Answer, Issue, OperationKind, Outcome
 from domain.judgement import Judgement, NotInDoubt, Verdict, judge
 from domain.orphan import MOST_QUESTIONS
 from domain.payment import Operation
@@ -160,46 +160,6 @@ def test_a_capture_that_came_with_the_authorization_fails_after_all() -> None:
     assert (desk.payment(0).status, desk.order.captured, desk.order.authorized) == (TenderStatus.AUTHORIZED, 0, 62700)
     assert desk.order.requires_review
     assert not desk.due()
-
-
-def deposited(gone: Answer) -> Desk:
-    """An order whose deposit has come, and of which the PG says this since."""
-    desk = Desk(a_checkout(AskedPayment("virtual_account", 62700)))
-    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, reference="pg-1", action=Action("deposit")))
-    desk.answer(desk.due()[0], OK, Ask.LOOKUP)
-    assert (desk.order.status, desk.order.payment_status) == (OrderStatus.PLACED, PaidStatus.PAID)
-    desk.answer(doubted(desk, done(desk, AUTHORIZE)), gone)
-    return desk
-
-
-WAITS_AGAIN = Answer(Outcome.ACTION_REQUIRED, amounts=Amounts(0, 0, 0, 0), action=Action("deposit"))
-
-
-@pytest.mark.parametrize("gone", [WAITS_AGAIN, replace(declined(), amounts=Amounts(0, 0, 0, 0))])
-def test_a_deposit_that_the_bank_takes_back_is_no_longer_paid(gone: Answer) -> None:
-    desk = deposited(gone)
-    assert (desk.order.captured, desk.order.balance, desk.order.requires_review) == (0, BalanceState.DUE, True)
-    assert desk.order.payment_status is PaidStatus.UNPAID
-    assert [s.payment_status for s in desk.order.sections] == [PaidStatus.UNPAID] * 2
-    assert (done(desk, AUTHORIZE).reversed_amount, done(desk, AUTHORIZE).contradicted) == (62700, False)
-    assert not desk.due()
-
-
-def test_a_deposit_that_is_made_a_second_time_is_taken_in_again() -> None:
-    desk = deposited(WAITS_AGAIN)
-    desk.answer(doubted(desk, done(desk, AUTHORIZE)), replace(OK, amounts=Amounts(62700, 62700, 0, 0)))
-    assert (desk.order.captured, desk.order.balance, desk.order.requires_review) == (62700, BalanceState.SETTLED, False)
-    assert (desk.order.payment_status, desk.payment(0).status) == (PaidStatus.PAID, TenderStatus.CAPTURED)
-    desk.ships(1)
-
-
-def test_what_the_bank_has_taken_the_money_of_is_not_shipped() -> None:
-    desk = deposited(WAITS_AGAIN)
-    with pytest.raises(IllegalTransition, match="not paid any more") as refused:
-        desk.ships(1)
-    assert refused.value.figures["taken_back"] == desk.order.allocations[0].amount
-    desk.decide(lambda m: cancel(desk.order, (), None, m, reason="no", command_id=uuid4()))
-    assert (desk.order.status, desk.order.requires_review, desk.due()) == (OrderStatus.CANCELED, False, [])
 
 
 def test_a_charge_that_was_taken_back_and_captured_again_ships() -> None:
