@@ -57,6 +57,10 @@ class Issue(StrEnum):
     REFERENCE_MISMATCH = "reference_mismatch"
 
 
+FORGED_RETURN = "forged_return"
+"""A decline's code: what was brought back from a PG's page is not of this payment, and the PG did nothing with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decline:
     """Why a PG said no. ``code`` is the PG's own, ``category`` ours."""

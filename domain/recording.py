@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.coverage import fold, refold, refunded_sections
-from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
+from domain.gateway import FORGED_RETURN, Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.moment import Moment
 from domain.order import Order
 from domain.orphan import follow, recheck
@@ -22,7 +22,7 @@ from domain.payment import (
     shops_own,
     tender,
 )
-from domain.resolution import ALTERED, Ask, is_altered, overdue
+from domain.resolution import ALTERED, Ask, is_altered, overdue, was_told_else
 from domain.reversal import take_back
 from domain.states import TABLES, LegStatus, TenderStatus, move
 from domain.taking import open_attempt
@@ -158,8 +158,16 @@ def _authorized(order: Order, operation: Operation, answer: Answer, moment: Mome
                     action_due_at=answer.action.due_at,
                 )
                 order = _wait_for_deposit(order, payment, moment)
+            if answer.decline and answer.decline.code == FORGED_RETURN and not was_told_else(order, operation):
+                order, payment = _unreturned(order, payment, operation)
             payment = _reconciled(payment, answer)
             return order.put(_led(payment, _waiting_as(payment, operation, waiting, answer, moment)))
+
+
+def _unreturned(order: Order, payment: Payment, operation: Operation) -> tuple[Order, Payment]:
+    """Whoever came back was not its customer, or not from its page: nobody has come back yet."""
+    kept = shops_own(payment.details or {}) or None
+    return order.put(replace(operation, completed_at=None)), replace(payment, details=kept)
 
 
 def _led(payment: Payment, status: TenderStatus) -> Payment:

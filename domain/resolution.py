@@ -226,11 +226,11 @@ def _is_to_complete(order: Order, operation: Operation) -> bool:
     waits = operation.outcome in {Outcome.ACTION_REQUIRED, Outcome.PENDING} and not operation.abandoning
     at_a_page = order.payment(operation.payment_id).action_kind != "deposit"
     return (
-        waits and at_a_page and back is not None and (sent is None or sent <= back or _was_told_else(order, operation))
+        waits and at_a_page and back is not None and (sent is None or sent <= back or was_told_else(order, operation))
     )
 
 
-def _was_told_else(order: Order, operation: Operation) -> bool:
+def was_told_else(order: Order, operation: Operation) -> bool:
     """The customer came back a second time while the PG was told of the first, and it is their turn still."""
     before = operation.fingerprint
     if before is None or operation.outcome is not Outcome.ACTION_REQUIRED:

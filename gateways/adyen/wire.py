@@ -7,7 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from domain.gateway import Action, Amounts, Answer, Call, Decline, Evidence, Issue, OperationKind, Outcome, Retry
+from domain.gateway import (
+    FORGED_RETURN,
+    Action,
+    Amounts,
+    Answer,
+    Call,
+    Decline,
+    Evidence,
+    Issue,
+    OperationKind,
+    Outcome,
+    Retry,
+)
 from gateways.adyen.currency import to_value
 from gateways.adyen.refusal import NOT_TAKEN, by_code, by_error
 from gateways.field import Unreadable, text
@@ -152,7 +164,8 @@ def read_charge(call: Call, reply: Reply) -> Answer:
     """
     code = str(reply.body.get("errorCode") or "")
     if reply.status == 422 and "redirect_result" in call.details and code.startswith(_NO_RESULT):
-        return Answer(Outcome.ACTION_REQUIRED, evidence=_evidence(reply, f"forged return: {code[:40]}"))
+        refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
+        return Answer(Outcome.ACTION_REQUIRED, decline=refusal, evidence=_evidence(reply, code[:40]))
     if reply.status >= 400:
         return _read_error(reply)
     try:

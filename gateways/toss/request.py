@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from domain.gateway import Answer, Call, Decline, Evidence, OperationKind, Outcome, Retry
+from domain.gateway import FORGED_RETURN, Answer, Call, Decline, Evidence, OperationKind, Outcome, Retry
 
 VIRTUAL_ACCOUNT = "virtual_account"
 METHODS = {"card": "카드", "transfer": "계좌이체", "mobile": "휴대폰", "easy_pay": "간편결제"}
@@ -117,7 +117,8 @@ def turned_away(detail: str, seen: Evidence | None = None) -> Answer:
 
     It is no decline: the window may be paid by then, and whoever brings the right words is charged.
     """
-    return Answer(Outcome.ACTION_REQUIRED, evidence=replace(seen or Evidence(), detail=f"forged return: {detail}"))
+    refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
+    return Answer(Outcome.ACTION_REQUIRED, decline=refusal, evidence=replace(seen or Evidence(), detail=detail))
 
 
 def _billing(call: Call, token: str) -> Outgoing | Answer:

@@ -9,18 +9,23 @@ from hypothesis import strategies as st
 
 from domain.capture import capture
 from domain.checkout import AskedPayment
+from domain.fingerprint import fingerprint
 from domain.gateway import (
+    FORGED_RETURN,
     Action,
     Answer,
     Capabilities,
+    Decline,
     Flow,
     Idempotency,
     NeutralizeBy,
     OperationKind,
     Outcome,
+    Retry,
 )
 from domain.paying import complete
 from domain.payment import Operation
+from domain.recording import record
 from domain.refund import AskedRefund, grant
 from domain.resolution import (
     GIVE_UP_AFTER,
@@ -289,6 +294,23 @@ def test_a_name_is_told_to_open_an_account_for_a_deposit_and_for_nothing_else(
     order = replace(desk.order, customer_name=name)
     assert call_for(order, desk.due()[0]).details == told
     assert call_for(order, desk.due()[0], Ask.LOOKUP).details == {}
+
+
+@pytest.mark.parametrize("since", [{}, {"tid": "t-1"}])
+def test_a_forged_return_is_forgotten_but_not_what_was_brought_since(since: dict[str, str]) -> None:
+    desk = at_the_window()
+    comes_back(desk, tid="of-another")
+    sent = fingerprint(call_for(desk.order, desk.due()[0]))
+    if since:
+        desk.now += timedelta(seconds=1)
+        comes_back(desk, **since)
+    refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
+    forged = Answer(Outcome.ACTION_REQUIRED, decline=refusal)
+    desk.decide(lambda m: record(desk.order, Ask.SEND, desk.due()[0], forged, m, sent=sent))
+    [waiting] = desk.due()
+    assert (waiting.outcome, waiting.detail) == (Outcome.ACTION_REQUIRED, FORGED_RETURN)
+    assert (desk.payment(0).details or {}, waiting.completed_at is not None) == (since, bool(since))
+    assert next_call(desk, ABLE).call.kind is (OperationKind.AUTHORIZE if since else OperationKind.LOOKUP)
 
 
 def test_a_return_to_an_account_that_waits_for_its_deposit_confirms_nothing_again() -> None:
