@@ -274,7 +274,7 @@ async def test_the_raw_bytes_reach_the_adapter_whatever_they_say_they_are(
     assert (await http.post("/v1/webhooks/sandbox-a", content=raw, headers=headers)).status_code == 200
 
 
-@pytest.mark.parametrize("strange", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-11-23T00:00:00"])
+@pytest.mark.parametrize("strange", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
 async def test_a_time_that_is_none_is_not_kept(http: httpx.AsyncClient, database: Database, strange: str) -> None:
     event = an_event(occurred_at=strange)
     assert (await deliver(http, a_body(event))).status_code == 200
