@@ -23,8 +23,8 @@ _SPOKEN_OF = {
     OperationKind.VOID: frozenset({"CANCELLATION"}),
     OperationKind.REFUND: frozenset({"REFUND", "REFUND_FAILED", "REFUNDED_REVERSED", SETTLED[OperationKind.REFUND]}),
 }
-_GRANTED = frozenset({"AUTHORISATION", SETTLED[OperationKind.AUTHORIZE]})
 """Operation -> the eventCodes that say what became of it."""
+_GRANTED = frozenset({"AUTHORISATION", SETTLED[OperationKind.AUTHORIZE]})
 _SILENT = Answer(Outcome.UNKNOWN, evidence=Evidence(detail="no_event"))
 
 
