@@ -1,5 +1,6 @@
 """Placing an order: start its workflow with the checkout, and wait for the outcome as long as the client wants."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -92,16 +93,21 @@ async def _start(
         static_summary=owner.summary,
         static_details=f"Placed by {place.actor} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC.",
     )
+    limit = asyncio.timeout(wait.total_seconds())
     try:
-        answer: CheckoutAnswer = await client.execute_update_with_start_workflow(
-            "checkout",
-            str(place.id),
-            start_workflow_operation=operation,
-            id=str(place.id),
-            result_type=CheckoutAnswer,
-            rpc_timeout=wait,
-        )
-    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        # No rpc_timeout: it bounds each call, and Temporal may answer a call without the outcome, upon which the SDK
+        # asks again for as long as it takes.
+        async with limit:
+            answer: CheckoutAnswer = await client.execute_update_with_start_workflow(
+                "checkout",
+                str(place.id),
+                start_workflow_operation=operation,
+                id=str(place.id),
+                result_type=CheckoutAnswer,
+            )
+    except (WorkflowUpdateRPCTimeoutOrCancelledError, TimeoutError) as ended:
+        if isinstance(ended, TimeoutError) and not limit.expired():
+            raise
         await _forget(operation)
         return None
     except WorkflowUpdateFailedError as failed:
@@ -114,11 +120,17 @@ async def _start(
 
 
 async def _forget(operation: WithStartWorkflowOperation[OrderWorkflow, CheckoutAnswer]) -> None:
-    """Take the start's own result, else asyncio reports an error that nobody has looked at. The order goes on."""
+    """Take the start's own result, else asyncio reports an error that nobody has looked at. The order goes on.
+
+    The SDK says the same of a wait that has ended and of a caller who was cancelled: only the caller is told again.
+    """
     try:
         await operation.workflow_handle()
-    except RPCError as late:
-        log.info("checkout.waited_long_enough", reason=late.message)
+    except (RPCError, asyncio.CancelledError) as late:
+        log.info("checkout.waited_long_enough", reason=type(late).__name__)
+    caller = asyncio.current_task()
+    if caller is not None and caller.cancelling():
+        raise asyncio.CancelledError
 
 
 def _is_anothers(failed: WorkflowUpdateFailedError) -> bool:

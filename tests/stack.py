@@ -32,6 +32,7 @@ from domain.checkout import (
     Customer,
     Destination,
 )
+from domain.errors import UnknownOrder
 from domain.number import order_workflow_id, section_workflow_id
 from domain.order import Order
 from domain.states import ItemState
@@ -115,7 +116,9 @@ class Shop:
         self.gateways = gateways
         self.client = resources.client
 
-    async def checkout(self, checkout: Checkout, *, number: str | None = None, place_id: UUID | None = None) -> Placed:
+    async def checkout(
+        self, checkout: Checkout, *, number: str | None = None, place_id: UUID | None = None, wait: float = PATIENCE
+    ) -> Placed:
         """Place an order as the API does."""
 
         async def draw() -> str:
@@ -127,7 +130,7 @@ class Shop:
             STORE,
             number or await draw(),
             PlaceOrder(place_id or uuid4(), "customer", checkout),
-            wait=timedelta(seconds=PATIENCE),
+            wait=timedelta(seconds=wait),
             draw=draw,
         )
 
@@ -183,10 +186,13 @@ class Shop:
         return await self.order(number)
 
     async def becomes(self, number: str, what: str, true: Callable[[Order], bool]) -> Order:
-        """The order once something is true of it."""
+        """The order once something is true of it; it may not be stored yet."""
 
         async def seen() -> Order | None:
-            order = await self.order(number)
+            try:
+                order = await self.order(number)
+            except UnknownOrder:
+                return None
             return order if true(order) else None
 
         return await until(what, seen)

@@ -70,7 +70,7 @@ async def place(
         if not claim.taken_over:
             await _refuse_early(request, caller, checkout)
         placed = await _place(request, caller, claim, checkout, wait=DEFAULT_WAIT if wait is None else wait)
-        return await _answer(request, caller, checkout, placed, applied(wait))
+        return await _answer(request, caller, checkout, claim, placed, applied(wait))
 
     number = await fresh_number(request, caller.store)
     return await once(request, caller, route=ROUTE, required=True, number=number, run=run)
@@ -99,16 +99,16 @@ async def _place(request: Request, caller: Caller, claim: Claim, checkout: Check
 
 
 async def _answer(
-    request: Request, caller: Caller, checkout: Checkout, placed: Placed, headers: dict[str, str]
+    request: Request, caller: Caller, checkout: Checkout, claim: Claim, placed: Placed, headers: dict[str, str]
 ) -> Response:
     if placed.answer is not None and placed.answer.refused is not None:
         raise StoredProblem(placed.answer.refused)
     headers = {"Location": f"/v1/orders/{placed.number}", **headers}
     view = await _find(request, caller.store, placed.number)
-    if view is not None:
+    if view is not None and view.order.checkout_id == claim.subject:
         status = 202 if placed.answer is None else 201
         return order_response(view, links_of(request), status=status, headers=headers)
-    if not await is_started(resources_of(request).client, caller.store, placed.number):
+    if view is not None or not await is_started(resources_of(request).client, caller.store, placed.number):
         raise Refused("unavailable", "the workflow engine has not answered; send the same request again")
     document = order_to_come(checkout, caller.store, placed.number, links_of(request))
     return Response(to_json(document), status_code=202, headers=headers, media_type="application/json")

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 
+from domain.number import order_workflow_id
 from wiring.embedded import is_free
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,6 +249,24 @@ class Shop:
         """Arm a fault at the sandbox PG."""
         body = {"fault": fault, "operation": operation, **more}
         self.sandbox.post("/_faults", json={k: v for k, v in body.items() if v is not None}).raise_for_status()
+
+    def look_again(self, number: str) -> None:
+        """What an operator does in the Temporal UI: the order asks at once, whatever pause it makes."""
+        import asyncio
+
+        from temporalio.client import Client
+        from temporalio.service import RPCError, RPCStatusCode
+
+        async def hint() -> None:
+            client = await Client.connect(self.demo["temporal"])
+            workflow = client.get_workflow_handle(order_workflow_id(self.demo["store"], number))
+            try:
+                await workflow.signal("look_again")
+            except RPCError as away:
+                if away.status is not RPCStatusCode.NOT_FOUND:  # Its run is over.
+                    raise
+
+        asyncio.run(hint())
 
     def points(self, customer: str) -> tuple[int, int]:
         """A customer's points by our own ledger: (balance, held)."""

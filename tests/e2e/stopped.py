@@ -3,17 +3,24 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from tests.e2e.shop import Shop
 
 
 @contextmanager
-def nothing_decided(shop: Shop) -> Iterator[None]:
-    """Commands are accepted, and decided after this."""
-    orders = shop.pid("orders")
-    os.kill(orders, signal.SIGSTOP)
+def stopped(shop: Shop, *roles: str) -> Iterator[None]:
+    """These workers do nothing, and go on after this."""
+    workers = [shop.pid(role) for role in roles]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(orders, signal.SIGCONT)
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+
+
+def nothing_decided(shop: Shop) -> AbstractContextManager[None]:
+    """Commands are accepted, and decided after this."""
+    return stopped(shop, "orders")

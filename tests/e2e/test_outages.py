@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 
 from tests.e2e.shop import Shop, until
+from tests.e2e.stopped import stopped
 
 
 def place_stubbornly(shop: Shop, customer: str) -> str:
@@ -39,7 +40,7 @@ def all_paid_once(shop: Shop, numbers: list[str]) -> None:
 
 
 def test_postgres_stops_for_ten_seconds_and_no_order_is_lost(shop: Shop) -> None:
-    stopped = Event()
+    halted = Event()
 
     def one(n: int) -> str:
         if n == 10:
@@ -47,11 +48,11 @@ def test_postgres_stops_for_ten_seconds_and_no_order_is_lost(shop: Shop) -> None
             os.kill(postgres, signal.SIGSTOP)
             for child in children(postgres):
                 os.kill(child, signal.SIGSTOP)
-            stopped.set()
+            halted.set()
         return place_stubbornly(shop, f"c-{50 + n}")
 
     def later() -> None:
-        stopped.wait(30)
+        halted.wait(30)
         Event().wait(10)  # The outage itself is what is tested: ten seconds of it.
         postgres = shop.pid("postgres")
         for child in [*children(postgres), postgres]:
@@ -90,19 +91,23 @@ def test_everything_is_killed_at_once_and_the_next_up_goes_on(shop: Shop) -> Non
     assert order["status"] == "completed"
 
 
+def test_a_workflow_engine_that_hangs_is_told_at_once_and_the_order_is_placed_once(shop: Shop) -> None:
+    key = uuid4().hex
+    with stopped(shop, "temporal"):
+        refused = shop.checkout(customer="c-198", key=key, wait=0)
+        assert (refused.status_code, refused.json()["retryable"]) == (503, True), refused.text
+    number = until("an order", lambda: shop.checkout(customer="c-198", key=key).json().get("number"))
+    all_paid_once(shop, [number])
+    assert [o["number"] for o in shop.http.get("/v1/orders", params={"customer": "c-198"}).json()["items"]] == [number]
+
+
 def test_reads_work_while_every_worker_is_down(shop: Shop) -> None:
     number = shop.place(customer="c-60")["number"]
-    workers = [shop.pid("orders"), shop.pid("payments")]
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(shop, "orders", "payments"):
         assert shop.order(number)["status"] == "placed"
         answer = shop.http.post(f"/v1/orders/{number}/refunds", json={"amount": 700, "reason": "while you were out"})
         assert answer.status_code == 202, answer.text
         command = answer.headers["Location"]
-    finally:
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
     done = until(
         "the refund",
         lambda: (c := shop.http.get(command).json()["command"])["status"] == "applied" and c,

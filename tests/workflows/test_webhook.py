@@ -19,8 +19,7 @@ from temporalio.client import Client
 
 from activities.webhook import HINT_AFTER, MATCHED_WITHIN
 from api.app import create_app
-from commands.order import draw_number, place_order
-from contracts.order import PlaceOrder
+from commands.order import draw_number
 from contracts.queues import UPDATES
 from domain.gateway import Outcome
 from domain.order import Order
@@ -28,7 +27,7 @@ from domain.payment import Attempt
 from domain.states import OrderStatus, PaidStatus
 from gateways.sandbox.server.delivery import sign
 from tests.gateways.rig import SandboxServer
-from tests.stack import ACCOUNTS, STORE, Ground, Shop, a_checkout, open_shop, until
+from tests.stack import ACCOUNTS, Ground, Shop, a_checkout, open_shop, until
 from tests.workflows.test_commands import deliver_all
 from tests.workflows.test_doubt import kept, late_charge
 from wiring.ports import free_ports
@@ -95,17 +94,11 @@ def disarmed(shop: Shop) -> Any:
 async def a_pending_order(shop: Shop) -> str:
     """The number of an order whose PG has accepted the payment and has no result yet; no webhook tells of that."""
     shop.sandbox.arm("webhook_never", "authorize")
-
-    async def draw() -> str:
-        return draw_number("Asia/Seoul")
-
-    place = PlaceOrder(uuid4(), "customer", a_checkout(token="tok_pending"))
-    placed = await place_order(
-        shop.client, shop.resources.database, STORE, await draw(), place, wait=timedelta(milliseconds=500), draw=draw
-    )
-    assert placed.answer is None
-    await shop.becomes(placed.number, "its payment is pending", lambda o: Outcome.PENDING in _outcomes(o))
-    return placed.number
+    number = draw_number("Asia/Seoul")
+    placing = asyncio.create_task(shop.checkout(a_checkout(token="tok_pending"), number=number))
+    await shop.becomes(number, "its payment is pending", lambda o: Outcome.PENDING in _outcomes(o))
+    assert placing.cancel(), "nobody has waited for an outcome"
+    return number
 
 
 def _outcomes(order: Order) -> list[Outcome]:
