@@ -150,6 +150,7 @@ class Router:
             explained | _figures(selection),
             can.refund_days.get(wanted.method),
             hold_first=len(decision.candidates) > 1 and can.manual_capture and not can.neutralize_undoes_capture,
+            reports_tax=can.reports_tax,
         )
 
     async def _choose(self, facts: InForce, wanted: Wanted) -> tuple[Decision, Selection | None]:

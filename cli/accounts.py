@@ -12,6 +12,9 @@ MERCHANT = "OpmsDemo"
 _SIGN_WITH_THE_KEY = frozenset({"nice", "sandbox"})
 """Vendors that have no secret of their own for webhooks."""
 
+_REPORTS_TAX = frozenset({"nice", "toss"})
+"""Vendors that are told what is free of tax."""
+
 
 @dataclass(frozen=True, slots=True)
 class DemoAccount:
@@ -21,10 +24,11 @@ class DemoAccount:
     vendor: str
     weight: int = 0
 
-    def settings(self, sandbox: str, key: str) -> dict[str, str]:
+    def settings(self, sandbox: str, key: str) -> dict[str, str | bool]:
         """Its entry in ``OPMS_GATEWAYS``: at the sandbox PG, under the vendor's own paths."""
         url = sandbox if self.vendor == "sandbox" else f"{sandbox}/{self.vendor}/{self.name}"
-        common = {"vendor": self.vendor, "url": url, "key": key, "merchant": MERCHANT}
+        common: dict[str, str | bool] = {"vendor": self.vendor, "url": url, "key": key, "merchant": MERCHANT}
+        common |= {"reports_tax": True} if self.vendor in _REPORTS_TAX else {}
         return common if self.vendor in _SIGN_WITH_THE_KEY else common | {"webhook_secret": webhook_secret(key)}
 
     def signs_with(self, key: str) -> str:

@@ -154,7 +154,7 @@ class Stack:
             "OPMS_SANDBOX_MERCHANTS": json.dumps(MERCHANTS),
         }
 
-    def _gateways(self) -> dict[str, dict[str, str]]:
+    def _gateways(self) -> dict[str, dict[str, str | bool]]:
         """The PG accounts as the settings want them."""
         return {a.name: a.settings(self._url(SANDBOX), self._keys[a.name]) for a in ACCOUNTS}
 

@@ -26,6 +26,7 @@ def fingerprint(call: Call) -> str:
         fixed += [call.description, call.return_url]
     else:
         fixed.append(call.reference)
+    fixed += [call.tax_free] if call.tax_free else []  # None: as before there was any, for what was sent then.
     return f"{_digest(fixed)}.{_digest(_given(call))}"
 
 

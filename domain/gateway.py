@@ -143,6 +143,8 @@ class Call:
     """The PG's own id of the operation in doubt (a capture's, a refund's), where an answer brought one."""
     subject_sent_at: datetime | None = None
     """When the operation in doubt was last sent: "not found" is final only some time after (R6)."""
+    tax_free: int = 0
+    """What of ``amount`` is for goods without tax; 0 also for an account that is not told (`Capabilities`)."""
     not_after: datetime | None = None
     """After this the PG may have forgotten the key: not sent, because it might be a second effect."""
     trace: str | None = None
@@ -246,6 +248,8 @@ class Capabilities:
     """Without keys, and yet a refund that is sent twice is one effect: the PG knows it by a reference of its own."""
     merchant_ref_unique: bool = True
     """False: the PG charges again under a used ``merchant_ref`` if the key is another; the key alone protects."""
+    reports_tax: bool = False
+    """The account is told what of each payment is for goods without tax: its setting, at a PG that has words for it."""
     settlement: bool = False
     webhooks: bool = False
 

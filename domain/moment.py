@@ -21,6 +21,8 @@ class Routed:
     """So long after the payment the account gives its money back by this method; None: no end is known."""
     hold_first: bool = False
     """A charge whose answer is lost could not be undone there, so that another account takes over; a hold could."""
+    reports_tax: bool = False
+    """The account is told what is free of tax."""
 
 
 class Route(Protocol):

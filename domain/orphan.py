@@ -98,7 +98,8 @@ def _give_back(order: Order, found: Operation, answer: Answer, moment: Moment) -
     homeless = order.payment(attempt.payment_id).lacks_account
     for kind, amount in _left(order, found, answer).items():
         if amount > 0 and not (homeless and kind is OperationKind.REFUND):
-            order = ask_beside(order, attempt, kind, amount, moment, why=Why(command_id=found.command_id))
+            free = min(amount, authorization(order, found).tax_free)
+            order = ask_beside(order, attempt, kind, amount, moment, why=Why(command_id=found.command_id), free=free)
     return order
 
 
@@ -123,8 +124,10 @@ def _left(order: Order, found: Operation, answer: Answer) -> dict[OperationKind,
     return {kind: found.amount}
 
 
-def ask_beside(order: Order, attempt: Attempt, kind: OperationKind, amount: int, moment: Moment, *, why: Why) -> Order:
-    """An operation at the attempt's own account that is no part of the payment's sums."""
+def ask_beside(  # noqa: PLR0913 - an operation is that many things
+    order: Order, attempt: Attempt, kind: OperationKind, amount: int, moment: Moment, *, why: Why, free: int = 0
+) -> Order:
+    """An operation at the attempt's own account that is no part of the payment's sums; ``free``: of tax."""
     operation_id = moment.new_id()
     return order.put(
         Operation(
@@ -140,5 +143,6 @@ def ask_beside(order: Order, attempt: Attempt, kind: OperationKind, amount: int,
             command_id=why.command_id,
             subject_id=why.subject_id,
             orphan=True,
+            tax_free=free,
         )
     )

@@ -148,6 +148,8 @@ class Attempt:
     """When the PG lets go of what it holds, where it says so."""
     refund_days: int | None = None
     """So long after the payment its money can go back there; None: no end is known."""
+    reports_tax: bool = False
+    """Its account is told what is free of tax, of this attempt from first to last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ class Operation:
     """Of a question: the operation that had succeeded, and of which the PG has said since that it failed after all."""
     reversed_amount: int = 0
     """What of its effect the PG has taken back after it had succeeded; minor units."""
+    tax_free: int = 0
+    """What of ``amount`` is for goods without tax (`domain.tax_free`)."""
 
 
 @dataclass(frozen=True, slots=True)

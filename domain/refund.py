@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from domain import tax_free
 from domain.allocation import allocate
 from domain.errors import AmountExceeded, Flaw, IllegalTransition, Invalid, NothingToDo, Rejected
 from domain.fulfillment import Pieces, pick
@@ -120,6 +121,7 @@ def _reserve(
     destination: str = "payment",
 ) -> Order:
     count = len([g for g in order.legs if g.refund_id == refund.id])
+    free = tax_free.of_returns(order, shares)
     for k, (payment, amount) in enumerate(shares):
         status = LegStatus.RESERVED
         leg = Leg(moment.new_id(), order.id, refund.id, payment.id, count + k, amount, status, destination)
@@ -132,6 +134,7 @@ def _reserve(
             amount,
             moment,
             why=Why(leg_id=leg.id, command_id=refund.command_id),
+            free=free[k],
         )
     return order
 

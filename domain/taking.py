@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from uuid import UUID
 
+from domain import tax_free
 from domain.coverage import allocate_request, carry_over, undo_credit
 from domain.errors import NoGatewayEligible
 from domain.gateway import OperationKind, Outcome, Retry
@@ -155,6 +156,7 @@ def _open(order: Order, payment: Payment, routed: Routed, moment: Moment, *, cap
         decision=routed.decision,
         rule_version=routed.rule_version,
         refund_days=routed.refund_days,
+        reports_tax=routed.reports_tax,
     )
     operation = Operation(
         id=operation_id,
@@ -168,6 +170,7 @@ def _open(order: Order, payment: Payment, routed: Routed, moment: Moment, *, cap
         initiated_at=moment.now,
         capture_now=capture_now,
         command_id=payment.command_id,
+        tax_free=tax_free.of_payment(order, payment),
     )
     return order.put(tender(payment, TenderStatus.PROCESSING), attempt, operation)
 
@@ -186,7 +189,7 @@ def _route(payment: Payment, tried: Sequence[Attempt], moment: Moment, *, hold: 
         return moment.route(payment, frozenset(declined | worn), hold=hold)
 
 
-def open_operation(
+def open_operation(  # noqa: PLR0913 - an operation is that many things
     order: Order,
     payment: Payment,
     kind: OperationKind,
@@ -194,8 +197,14 @@ def open_operation(
     moment: Moment,
     *,
     why: Why | None = None,
+    free: int | None = None,
 ) -> Order:
-    """An operation on the attempt that holds the payment's money: always its own account, never routed (R11)."""
+    """An operation on the attempt that holds the payment's money: always its own account, never routed (R11).
+
+    ``free``: what is free of tax of an amount that goes back together with others.
+    """
+    if free is None:
+        free = 0 if kind is OperationKind.CAPTURE else tax_free.of_returns(order, [(payment, amount)])[0]
     attempt = next(a for a in order.attempts if a.payment_id == payment.id and a.outcome is Outcome.SUCCEEDED)
     operation_id = moment.new_id()
     return order.put(
@@ -212,6 +221,7 @@ def open_operation(
             section_id=why.section_id if why else None,
             leg_id=why.leg_id if why else None,
             command_id=why.command_id if why else None,
+            tax_free=free,
         )
     )
 

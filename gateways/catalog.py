@@ -30,9 +30,12 @@ VENDORS: dict[str, Build] = {
 def build_gateway(vendor: str, account: Account, events: VerifiedEvents | None = None) -> Gateway:
     """The gateway of one account; ``events``: what OPMS has heard from it, for a PG that cannot be asked.
 
-    Raises `MisconfiguredGateway` for a vendor that nobody has written.
+    Raises `MisconfiguredGateway` for a vendor that nobody has written, or that has no words for what its account wants.
     """
     build = VENDORS.get(vendor)
     if build is None:
         raise MisconfiguredGateway(f"no gateway vendor {vendor!r}; there are: {', '.join(sorted(VENDORS))}")
-    return build(account, events)
+    gateway = build(account, events)
+    if account.reports_tax and not gateway.capabilities().reports_tax:
+        raise MisconfiguredGateway(f"{account.name}: reports_tax, but {vendor} is never told what is free of tax")
+    return gateway

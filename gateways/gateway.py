@@ -34,6 +34,8 @@ class Account:
     """What webhooks are signed with, where it is not ``key``."""
     merchant: str = ""
     """The PG's own name of the merchant or client (Adyen merchantAccount, NICE clientKey)."""
+    reports_tax: bool = False
+    """The PG is told what of each payment is for goods without tax; see `domain.tax_free`."""
 
 
 class WebhookTrust(StrEnum):
@@ -66,6 +68,8 @@ class WebhookEvent:
     """The PG's words: of a refusal, or where a report lies. Never of a success: that may be about the card."""
     about_account: bool = False
     """About the account and no payment (a report is there, a payout): no order is looked for, nobody has to look."""
+    asks_back: bool = False
+    """A customer's bank wants the money of a payment back (dispute, chargeback): a person has to answer it."""
     secret: str | None = field(default=None, repr=False)
     """What an unsigned event brings to be compared with what the PG gave for this payment (Toss DEPOSIT_CALLBACK)."""
 

@@ -7,15 +7,17 @@ import codecs
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
-from domain.gateway import Answer, Evidence, OperationKind, Outcome
+from domain.gateway import FORGED_RETURN, Answer, Decline, Evidence, OperationKind, Outcome, Retry
 from gateways.gateway import GatewayUnavailable, MisconfiguredGateway
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+BROKEN_OFF = (httpx.RequestError, AttributeError)
+"""No whole answer. The second is how anyio over uvloop says that a peer has hung up while the connection was opened."""
 _MISADDRESSED = (httpx.InvalidURL, httpx.UnsupportedProtocol)
 _ABOUT_ANOTHER = frozenset({OperationKind.LOOKUP, OperationKind.NEUTRALIZE})
 _SENDABLE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -110,7 +112,7 @@ class Transport:
             raise MisconfiguredGateway(f"the gateway's address cannot be called: {type(error).__name__}") from error
         except _NEVER_SENT as error:
             return not_executed(kind, detail=type(error).__name__)
-        except httpx.RequestError as error:
+        except BROKEN_OFF as error:
             return _unknown(Evidence(detail=type(error).__name__))
         return _read(kind, response, listing)
 
@@ -139,7 +141,7 @@ class Transport:
                 rest += decode(b"", True)  # noqa: FBT003 - the codec's own signature: no more bytes
         except _MISADDRESSED as error:
             raise MisconfiguredGateway(f"the gateway's address cannot be called: {type(error).__name__}") from error
-        except (httpx.RequestError, UnicodeDecodeError) as error:
+        except (*BROKEN_OFF, UnicodeDecodeError) as error:
             raise GatewayUnavailable(f"the download broke off: {type(error).__name__}") from error
         if rest:
             yield rest
@@ -169,6 +171,15 @@ def unlisted(reply: Reply, code: str) -> Answer:
 def malformed(reply: Reply, detail: str) -> Answer:
     """A reply without what it must contain, such as an id, proves nothing."""
     return _unknown(reply.evidence(detail))
+
+
+def turned_away(detail: str, seen: Evidence | None = None) -> Answer:
+    """What a customer brings back went through anybody's hands. If it is not of this payment, it counts for nothing.
+
+    It is no decline: the window may be paid by then, and whoever brings the right words is charged.
+    """
+    refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
+    return Answer(Outcome.ACTION_REQUIRED, decline=refusal, evidence=replace(seen or Evidence(), detail=detail))
 
 
 def _read(kind: OperationKind, response: httpx.Response, listing: str | None) -> Reply | Answer:

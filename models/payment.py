@@ -107,6 +107,7 @@ class AttemptRow(SQLModel, table=True):
     rule_version: int | None
     authorized_until: datetime | None = maybe_moment()
     refund_days: int | None = None
+    reports_tax: bool
 
 
 class OperationRow(SQLModel, table=True):
@@ -119,6 +120,7 @@ class OperationRow(SQLModel, table=True):
         one_of("kind", OperationKind),
         check("amount_positive", "amount > 0"),
         check("reversed_amount_in_range", "reversed_amount BETWEEN 0 AND amount"),
+        check("tax_free_in_range", "tax_free BETWEEN 0 AND amount"),
         Index(
             "ix_operation_unresolved",
             "initiated_at",
@@ -153,6 +155,7 @@ class OperationRow(SQLModel, table=True):
     orphan: bool
     subject_id: UUID | None = None
     reversed_amount: int = minor()
+    tax_free: int = minor()
 
 
 class AllocationRow(SQLModel, table=True):

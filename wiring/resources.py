@@ -75,7 +75,12 @@ def open_gateways(settings: Settings, database: Database | None = None) -> Mappi
         name: build_gateway(
             given.vendor,
             Account(
-                name, given.url, given.key.get_secret_value(), given.webhook_secret.get_secret_value(), given.merchant
+                name,
+                given.url,
+                given.key.get_secret_value(),
+                given.webhook_secret.get_secret_value(),
+                given.merchant,
+                given.reports_tax,
             ),
             StoredEvents(database, name) if database is not None else None,
         )

@@ -33,6 +33,11 @@ class GatewaySettings(BaseModel):
     key: SecretStr = Field(description="The secret that the PG gave this account.")
     webhook_secret: SecretStr = Field(default=SecretStr(""), description="What it signs webhooks with, if not the key.")
     merchant: str = Field(default="", description="The PG's own name of the merchant or client, where it has one.")
+    reports_tax: bool = Field(
+        default=False,
+        description="Tell the PG (Toss, NICE) what of each payment is for goods without tax. For accounts with its "
+        "agreement for such goods; from then on, for new payments.",
+    )
     timezone: str = Field(default="UTC", description="Where the account's days of settlement begin and end.")
     settles_in_days: int = Field(
         default=2, ge=0, le=40, description="T+n: days after which a movement that no settlement line has is missing."

@@ -152,7 +152,10 @@ class PaymentRequestAnswer(PaymentRequestOut):
 
 
 class OperationOut(TypedDict):
-    """One thing asked of a PG; ``reversed_amount`` of it the PG has taken back after it had succeeded."""
+    """One thing asked of a PG; ``reversed_amount`` of it the PG has taken back after it had succeeded.
+
+    ``tax_free``: what of the amount is for goods without tax; accounts that report tax are told it.
+    """
 
     id: str
     kind: str
@@ -161,6 +164,7 @@ class OperationOut(TypedDict):
     detail: str | None
     orphan: bool
     reversed_amount: int
+    tax_free: int
     initiated_at: str
     resolved_at: str | None
 
@@ -327,6 +331,7 @@ def _operation_out(operation: Operation) -> OperationOut:
         "detail": operation.detail,
         "orphan": operation.orphan,
         "reversed_amount": operation.reversed_amount,
+        "tax_free": operation.tax_free,
         "initiated_at": rfc3339(operation.initiated_at),
         "resolved_at": rfc3339(operation.resolved_at),
     }

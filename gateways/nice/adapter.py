@@ -3,6 +3,7 @@
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import ClassVar
 
@@ -29,7 +30,7 @@ from gateways.nice import answer, codes, wire
 from gateways.nice.seal import is_sealed
 from gateways.nice.settlement import read_settlement
 from gateways.nice.webhook import read_webhook
-from gateways.transport import USUAL_PATIENCE, Patience, Reply, Transport
+from gateways.transport import USUAL_PATIENCE, Patience, Reply, Transport, turned_away
 
 _MAXIMUM = 10**12 - 1
 """NICE's amounts have at most twelve digits."""
@@ -87,6 +88,7 @@ class NiceGateway(Gateway):
         only a script to be called by such a page; without one the sandbox's page is used, and none for a live account.
         """
         self._account = account.name
+        self._capabilities = replace(CAPABILITIES, reports_tax=account.reports_tax)
         self._credentials = wire.Credentials(account.merchant, account.key)
         self._window_url = window_url or _sandbox_window(account.url)
         self._clock = clock
@@ -100,7 +102,7 @@ class NiceGateway(Gateway):
 
     @override
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        return self._capabilities
 
     @override
     async def authorize(self, call: Call) -> Answer:
@@ -193,15 +195,17 @@ class NiceGateway(Gateway):
     async def _approve(self, call: Call) -> Answer:
         """Take what the window's return speaks of, once its seal and its amount fit. No money has moved before."""
         brought = call.details
+        if brought.get("order_id", call.merchant_ref) != call.merchant_ref:
+            return turned_away("the window's return is of another payment; not sent")
         code = brought.get("auth_result_code", codes.SUCCESS)
         if code != codes.SUCCESS:
             decline = Decline("authentication_failed", code[:20], "", Retry.AFTER_CUSTOMER_ACTION)
             return Answer(Outcome.DECLINED, decline=decline, evidence=Evidence(detail="refused in the window"))
         amount, token = brought.get("amount", ""), brought.get("auth_token", "")
         if not is_sealed(brought.get("signature"), token, self._credentials.client_key, amount, self._secret):
-            return _forged("the window's return is not sealed by NICE")
-        if amount != str(call.amount) or brought.get("order_id", call.merchant_ref) != call.merchant_ref:
-            return _forged("the window's return is about something else")
+            return turned_away("the window's return is not sealed by NICE; not sent")
+        if amount != str(call.amount):
+            return turned_away("another amount than was asked; not sent")
         return await self._pay(call, wire.approval(call, brought["tid"], self._edi_date(), self._secret))
 
     def _open_window(self, call: Call) -> Answer:
@@ -274,12 +278,6 @@ def _unfit(detail: str) -> Answer:
     """NICE cannot take what this customer brings, another PG may: nothing is sent, and NICE is not sick."""
     refusal = Decline("not_supported", "not_sent", detail, Retry.OTHER_PG)
     return Answer(Outcome.DECLINED, decline=refusal, evidence=Evidence(detail=detail))
-
-
-def _forged(detail: str) -> Answer:
-    """It went through the customer's hands. NICE is asked for nothing, so it is no failure of NICE's either."""
-    decline = Decline("authentication_failed", "forged_return", "", Retry.AFTER_CUSTOMER_ACTION)
-    return Answer(Outcome.DECLINED, decline=decline, evidence=Evidence(detail=detail))
 
 
 def _not_undone(found: Answer) -> Answer:

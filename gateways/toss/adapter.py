@@ -83,6 +83,7 @@ class TossGateway(Gateway):
         ``clock``: Unix seconds. Raises what `Transport` raises.
         """
         self._account = account.name
+        self._capabilities = replace(CAPABILITIES, reports_tax=account.reports_tax)
         self._webhook_secret = account.webhook_secret
         self._clock = clock
         credentials = base64.b64encode(f"{account.key}:".encode()).decode()
@@ -95,7 +96,7 @@ class TossGateway(Gateway):
 
     @override
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        return self._capabilities
 
     @override
     async def authorize(self, call: Call) -> Answer:

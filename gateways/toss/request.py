@@ -6,11 +6,12 @@ Amounts are KRW, whose minor unit is the won.
 import hashlib
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from domain.gateway import FORGED_RETURN, Answer, Call, Decline, Evidence, OperationKind, Outcome, Retry
+from domain.gateway import Answer, Call, Decline, Evidence, OperationKind, Outcome, Retry
+from gateways.transport import turned_away
 
 VIRTUAL_ACCOUNT = "virtual_account"
 METHODS = {"card": "카드", "transfer": "계좌이체", "mobile": "휴대폰", "easy_pay": "간편결제"}
@@ -63,6 +64,7 @@ def cancellation(call: Call, reference: str) -> Outgoing:
     fields: dict[str, Any] = {"cancelReason": mark_of(call)}
     if call.kind is OperationKind.REFUND:
         fields["cancelAmount"] = call.amount
+        fields |= _tax_free(call)
     if call.kind is not OperationKind.VOID and "refund_account" in call.details:
         fields["refundReceiveAccount"] = {
             "bank": call.details.get("refund_bank", ""),
@@ -112,15 +114,6 @@ def _confirmation(call: Call) -> Outgoing | Answer:
     return _post("/v1/payments/confirm", fields)
 
 
-def turned_away(detail: str, seen: Evidence | None = None) -> Answer:
-    """What a customer brings back went through anybody's hands. If it is not of this payment, it counts for nothing.
-
-    It is no decline: the window may be paid by then, and whoever brings the right words is charged.
-    """
-    refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
-    return Answer(Outcome.ACTION_REQUIRED, decline=refusal, evidence=replace(seen or Evidence(), detail=detail))
-
-
 def _billing(call: Call, token: str) -> Outgoing | Answer:
     if call.customer is None or _CUSTOMER_KEY.fullmatch(call.customer) is None:
         return _unfit("a billing key is charged for the customer whom it was issued to; none is named")
@@ -146,7 +139,12 @@ def _window(call: Call) -> Outgoing | Answer:
 
 def _order(call: Call) -> dict[str, Any]:
     name = (call.description or call.merchant_ref)[:_LONGEST_NAME]
-    return {"amount": call.amount, "orderId": call.merchant_ref, "orderName": name}
+    return {"amount": call.amount, "orderId": call.merchant_ref, "orderName": name, **_tax_free(call)}
+
+
+def _tax_free(call: Call) -> dict[str, int]:
+    """Toss takes an eleventh of the rest for tax. Left out where there is none, as in requests of before: see `key`."""
+    return {"taxFreeAmount": call.tax_free} if call.tax_free else {}
 
 
 def _post(path: str, fields: dict[str, Any]) -> Outgoing:

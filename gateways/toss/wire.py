@@ -10,8 +10,8 @@ from typing import Any
 from domain.gateway import Action, Amounts, Answer, Call, Decline, Issue, OperationKind, Outcome, Retry
 from gateways.field import Unreadable, text, whole
 from gateways.toss.code import NOT_FOUND, NOT_OURS, abort_decline, code_of, evidence_of, refusal, unknown
-from gateways.toss.request import VIRTUAL_ACCOUNT, is_marked, mark_of, neutralization_mark, turned_away
-from gateways.transport import Reply
+from gateways.toss.request import VIRTUAL_ACCOUNT, is_marked, mark_of, neutralization_mark
+from gateways.transport import Reply, turned_away
 
 KST = timezone(timedelta(hours=9), "KST")
 NOT_FOUND_FINAL = timedelta(seconds=60)

@@ -43,6 +43,7 @@ OTHER: dict[str, Any] = {
     "instalments": 3,
     "description": "Order 2",
     "return_url": "https://shop.example",
+    "tax_free": 100,
     "details": {"payment_key": "pk-1"},
 }
 OUR_OWN: dict[str, Any] = {
@@ -61,7 +62,7 @@ def test_all_that_a_pg_is_told_of_an_authorization_counts(name: str) -> None:
     assert not is_same(fingerprint(CHARGE), fingerprint(replace(CHARGE, **{name: OTHER[name]})))
 
 
-@pytest.mark.parametrize("name", ["account", "merchant_ref", "key", "amount", "currency", "reference"])
+@pytest.mark.parametrize("name", ["account", "merchant_ref", "key", "amount", "currency", "reference", "tax_free"])
 def test_all_that_a_pg_is_told_of_a_refund_counts(name: str) -> None:
     other = OTHER | {"reference": "pg-2"}
     assert not is_same(fingerprint(REFUND), fingerprint(replace(REFUND, **{name: other[name]})))

@@ -22,6 +22,8 @@ from tests.torture.plan import PAGE, WEIGHTS, Blow, Life, blows, lives
 from tests.torture.verdict import disagreements
 
 CLIENTS = 16
+UNTAXED = "GIFT-10K"
+"""A SKU without tax: what PGs are told of it must add up too."""
 PATIENCE_SECONDS = 90.0
 """For one request, from first try to answer: long enough for every process to be started again."""
 PEACE_SECONDS = 120.0
@@ -288,8 +290,11 @@ class Torture:
 
 
 def body_of(life: Life) -> dict[str, Any]:
-    """The checkout of a life: 57 700 KRW over points and one or two cards."""
+    """The checkout of a life: 57 700 KRW over points and one or two cards; 52 800 where a part of it has no tax."""
     body = checkout_body(customer=f"c-{life.index % 200 + 1}", points=life.points)
+    if life.index % 2:
+        body["sections"][1]["items"] = [{"sku": UNTAXED, "quantity": 1}]
+        body["expected_total"] = 52_800
     left = body["expected_total"] - life.points
     amounts = [left] if len(life.tokens) == 1 else [20_000, left - 20_000]
     page = {"method": "card", "return_url": "http://shop.test/back"}

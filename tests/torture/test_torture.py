@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.shop import Shop
 from tests.torture.plan import blows, lives
 from tests.torture.run import Torture
-from tests.torture.verdict import Books, disagreements, judge
+from tests.torture.verdict import Books, disagreements, judge, wrongly_untaxed
 
 # A look in the suite; CI runs 2,000 after it, `make torture` as many as one likes.
 ORDERS = int(environ.get("TORTURE_ORDERS", "120"))
@@ -73,3 +73,9 @@ CHARGED = [a_row("one", "authorize"), a_row("one", "capture")]
 def test_the_verdict_sees(attempts: list[dict[str, object]], rows: list[dict[str, object]], guilty: str) -> None:
     found = judge(attempts, Books.of(rows))
     assert any(guilty in line for line in found) if guilty else not found
+
+
+@pytest.mark.parametrize(("detail", "guilty"), [("U319", True), ("http 200; P036", True), ("2013", False)])
+def test_the_verdict_sees_what_was_wrongly_said_to_be_free_of_tax(detail: str, *, guilty: bool) -> None:
+    refusal = {"number": "N", "account": "nice", "kind": "refund", "amount": 100, "tax_free": 60, "detail": detail}
+    assert bool(wrongly_untaxed([refusal])) is guilty

@@ -15,6 +15,13 @@ ATTEMPTS = """
       FROM attempt a JOIN payment y ON y.id = a.payment_id JOIN orders o ON o.id = a.order_id
      WHERE a.account <> y.method
 """
+REFUSALS = """
+    SELECT o.number, a.account, p.kind, p.amount, p.tax_free, p.detail
+      FROM operation p JOIN attempt a ON a.id = p.attempt_id JOIN orders o ON o.id = p.order_id
+     WHERE p.detail IS NOT NULL
+"""
+TAX_CODES = ("P036", "U319", "U321")
+"""NICE's words for more than there is that is free of tax."""
 ENDED = {"canceled", "expired"}
 
 
@@ -60,10 +67,12 @@ async def disagreements(database_url: str, sandbox_url: str) -> list[str]:
     """Every way in which money is not where it must be; empty: all is well."""
     connection = await asyncpg.connect(database_url)
     attempts = await connection.fetch(ATTEMPTS)
+    refusals = await connection.fetch(REFUSALS)
     await connection.close()
     async with httpx.AsyncClient(timeout=120) as http:
         ledger = (await http.get(f"{sandbox_url}/_ledger")).raise_for_status().json()
-    return judge([dict(a) for a in attempts], Books.of(ledger["operations"]))
+    wrong = judge([dict(a) for a in attempts], Books.of(ledger["operations"]))
+    return wrong + wrongly_untaxed([dict(r) for r in refusals])
 
 
 def judge(attempts: list[dict[str, Any]], books: Books) -> list[str]:
@@ -92,6 +101,15 @@ def judge(attempts: list[dict[str, Any]], books: Books) -> list[str]:
             given = f"; {credited[number]} was given as store credit" if credited[number] else ""
             wrong.append(f"{number} is {status} and the PGs keep {sum_kept}{given}")
     return [line for line in wrong if line]
+
+
+def wrongly_untaxed(refusals: list[dict[str, Any]]) -> list[str]:
+    """Pure: what NICE has refused because of what it was told is free of tax."""
+    return [
+        f"{r['number']}: {r['account']} refused the {r['kind']} of {r['amount']}, {r['tax_free']} free of tax"
+        for r in refusals
+        if any(code in r["detail"] for code in TAX_CODES)
+    ]
 
 
 def _unknown(ref: str, kept: Held) -> str:

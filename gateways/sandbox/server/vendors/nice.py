@@ -188,6 +188,7 @@ class NicePersonality(Personality):
         instrument = self._registry.instrument(account, bid)
         order = self._again(account, order_id, amount, instrument)
         if order is None:
+            intake.tax_free(fields, amount, "P036")
             tid = self._book.new_tid(account, "card", self.counter.clock())
             order = a_new_order(fields, tid, "card", self.counter.clock())
             self._charge(account, order, amount, instrument)
@@ -269,9 +270,12 @@ class NicePersonality(Personality):
         if order["vbank"] is not None:
             for name, most in (("refundAccount", 16), ("refundBankCode", 3), ("refundHolder", 10 * 3)):
                 intake.text(fields, name, most)
+        free = _tax_free_left(order)
+        if amount < payment.kept:
+            free = intake.tax_free(fields, min(amount, free), "U319")
         whole = amount == payment.amount
         cancel_tid = tid if whole else self._book.new_tid(account, order["payMethod"], stamp.now)
-        self._book.put(account, _cancelled(order, cancel_tid, amount, reason, stamp))
+        self._book.put(account, _cancelled(order, cancel_tid, amount, reason, stamp, free))
         self._book.take_cancel_order(account, order_id, tid)
         self.counter.ledger.refund(payment, amount, payment.currency, stamp)
         return self._said(account, order, credential, cancelled_tid=cancel_tid)
@@ -303,7 +307,7 @@ class NicePersonality(Personality):
     ) -> dict[str, Any]:
         """Undo everything, also what only waits."""
         if payment.kept:
-            order = _cancelled(order, order["tid"], payment.kept, reason, stamp)
+            order = _cancelled(order, order["tid"], payment.kept, reason, stamp, _tax_free_left(order))
         order = order | {"cancelledAt": stamp_of(stamp.now)}
         self._book.put(account, order)
         self.counter.ledger.cancel(payment, stamp)
@@ -352,7 +356,14 @@ def _not_cancellable(payment: Payment, amount: int) -> str | None:
     return "2032" if amount > payment.kept else None
 
 
-def _cancelled(order: dict[str, Any], tid: str, amount: int, reason: str, stamp: Stamp) -> dict[str, Any]:
+def _tax_free_left(order: dict[str, Any]) -> int:
+    left: int = order.get("taxFree", 0) - sum(cancel.get("taxFree", 0) for cancel in order["cancels"])
+    return left
+
+
+def _cancelled(
+    order: dict[str, Any], tid: str, amount: int, reason: str, stamp: Stamp, tax_free: int
+) -> dict[str, Any]:
     moment = stamp_of(stamp.now)
     cancel = {"tid": tid, "amount": amount, "cancelledAt": moment, "reason": reason, "entry": stamp.operation_id}
-    return {**order, "cancelledAt": moment, "cancels": [*order["cancels"], cancel]}
+    return {**order, "cancelledAt": moment, "cancels": [*order["cancels"], cancel | {"taxFree": tax_free}]}

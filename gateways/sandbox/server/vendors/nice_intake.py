@@ -93,6 +93,14 @@ def amount(fields: dict[str, Any], name: str = "amount") -> int:
     return value
 
 
+def tax_free(fields: dict[str, Any], most: int, refusal: str) -> int:
+    """What of an amount is free of tax; 0 where nothing is said. Raises `NiceRefusal`: ``refusal`` beyond ``most``."""
+    value = whole(fields, "taxFreeAmt") or 0
+    if not 0 <= value <= most:
+        raise NiceRefusal(refusal)
+    return value
+
+
 def check_seal(fields: dict[str, Any], *parts: str | int, secret: str) -> None:
     """If the request has ``signData``, it must be the seal of ``parts``, ``ediDate`` and the key."""
     given = fields.get("signData")

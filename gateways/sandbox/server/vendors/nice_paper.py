@@ -43,6 +43,7 @@ MESSAGES = {
     "P009": "파라미터 {}:{} 길이가 최대길이{} 보다 큰값 입니다.",
     "P010": "파라미터 {}[{}]가 숫자형식이 아닙니다.",
     "P012": "파라미터 {}[{}]는 {} 값만 허용 합니다.",
+    "P036": "면세금액이 결제금액을 초과할수 없습니다.",
     "P037": "5만원 미만인 경우 할부 지정이 불가 합니다.",
     "U100": "{} 필수입력항목이 누락되었습니다.",
     "U112": "이미 사용된 OrderId 입니다.",
@@ -58,6 +59,7 @@ MESSAGES = {
     "U309": "발급되지 않은 BID 입니다.",
     "U312": "SIGN DATA 검증에 실패하였습니다.",
     "U313": "상점 MID가 유효하지 않습니다.",
+    "U319": "요청하신 면세금액이 취소가능한 면세금액을 초과 오류",
     "U320": "페이지를 찾을 수 없습니다.",
     "U504": "결제에 실패하였습니다.(망취소 처리)",
 }
@@ -105,6 +107,7 @@ def a_new_order(fields: Mapping[str, Any], tid: str, method: str, now: float) ->
         "tid": tid,
         "payMethod": method,
         "cardQuota": int(fields.get("cardQuota") or 0),
+        "taxFree": int(fields.get("taxFreeAmt") or 0),
         "channel": "pc",
         "orderedAt": now,
         "paidAt": NEVER,

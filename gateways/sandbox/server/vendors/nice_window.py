@@ -24,7 +24,7 @@ from gateways.sandbox.server.vendors.nice_paper import MESSAGES, PAY_METHODS, se
 
 _MAX_FORM_BYTES = 20_000
 _KEPT = ("clientId", "method", "orderId", "amount", "goodsName", "returnUrl")
-_MORE = ("mallReserved", "mallUserId", "buyerName", "buyerTel", "buyerEmail", "cardQuota", "vbankHolder")
+_MORE = ("mallReserved", "mallUserId", "buyerName", "buyerTel", "buyerEmail", "cardQuota", "vbankHolder", "taxFreeAmt")
 _HOURS = "vbankValidHours"
 _INSTRUMENTS = ("tok_ok", "tok_declined", "tok_lost", "tok_insufficient", "tok_pending")
 _DECISIONS = ("Approve", "Cancel")
@@ -188,6 +188,9 @@ def _window_fields(given: Mapping[str, str]) -> dict[str, str]:
         raise _NotThis(400, "vbankHolder is missing.")
     if len(given["orderId"].encode()) > 64:
         raise _NotThis(400, "orderId has at most 64 bytes.")
+    free = given.get("taxFreeAmt") or "0"
+    if not (free.isascii() and free.isdecimal() and int(free[:13]) <= int(given["amount"])):
+        raise _NotThis(400, MESSAGES["P036"])
     quotas = given.get("cardQuota") or "00"
     if re.fullmatch(r"[0-9]{2}(,[0-9]{2})*", quotas) is None:
         raise _NotThis(400, "cardQuota must be months of two digits, with commas.")
