@@ -21,7 +21,7 @@ def allocate_request(
         owed = [request.amount for _ in sections]
     for payment in held:
         shares = allocate(payment.authorized - payment.voided, owed)
-        owed = [o - s for o, s in zip(owed, shares, strict=True)]
+        owed = [max(0, o - s) for o, s in zip(owed, shares, strict=True)]  # A bank may bring more than was asked.
         for section, share in zip(sections, shares, strict=True):
             if share:
                 order = order.put(Allocation(new_id(), order.id, payment.id, section.id, share))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.errors import Flaw, IllegalTransition, Invalid, NothingToDo
-from domain.gateway import OperationKind
+from domain.gateway import OperationKind, Outcome
 from domain.moment import Moment
 from domain.order import Order
 from domain.owing import to_capture
@@ -123,17 +123,21 @@ def _moving(order: Order, number: int) -> Section:
 
 
 def _refuse_unpaid(order: Order, section: Section) -> None:
-    """Its money was there, and the PG has taken it back: what has not left yet waits for the money, or for a person.
+    """The PG has taken its money back, or will not give it: what has not left yet waits for the money, or for a person.
 
-    Money that was never taken is no obstacle: with ``capture: on_shipment`` it is taken when the goods have left.
+    Money that was never taken is no obstacle: with ``capture: on_shipment`` it is taken when the goods have left. So a
+    capture that was declined, or has failed after all, is one only where all is captured at once.
     """
     gone = {o.payment_id for o in order.operations if o.kind is OperationKind.AUTHORIZE and o.reversed_amount}
+    if order.capture == "automatic":
+        captures = [o for o in order.operations if o.kind is OperationKind.CAPTURE]
+        gone |= {o.payment_id for o in captures if o.reversed_amount or o.outcome is Outcome.DECLINED}
     parts = [a for a in order.allocations if a.section_id == section.id and a.payment_id in gone]
     unpaid = min(to_capture(order), sum(a.amount - a.captured for a in parts))
     if unpaid > 0:
         raise IllegalTransition(
-            f"section {section.number} is not paid any more: the PG has taken {unpaid} {order.currency} back; it can "
-            f"be shipped once that is there again",
+            f"section {section.number} is not paid any more: {unpaid} {order.currency} were declined or taken back by "
+            f"the PG; it can be shipped once that is there",
             figures={"from": section.status.value, "to": "shipped", "allowed": [], "taken_back": unpaid},
         )
 

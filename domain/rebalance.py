@@ -32,12 +32,13 @@ _LET_GO = _Piece(0, 0, 0)
 
 def rebalance(order: Order) -> Order:
     """While one section is covered beyond its cost and another one below, what is too much covers the other."""
-    costs = section_costs(order)
-    for short, over in product(order.sections, repeat=2):
-        lacks, spare = (costs[s.id] - _taken_for(order, s.id) for s in (short, over))
-        if lacks > 0 > spare:
-            order = _cover(order, short.id, over.id, min(lacks, -spare), (_GIVEN_BACK, _LET_GO, _HELD))
-    return order
+    costs, table = section_costs(order), _Table(order)
+    short = [s.id for s in order.sections if table.taken[s.id] < costs[s.id]]
+    over = [s.id for s in order.sections if table.taken[s.id] > costs[s.id]]
+    for one, other in product(short, over):
+        size = min(costs[one] - table.taken[one], table.taken[other] - costs[other])
+        table.cover(one, other, size, (_GIVEN_BACK, _LET_GO, _HELD))
+    return order.put(*table.changed())
 
 
 def keep_to(order: Order, first: Iterable[UUID], before: Mapping[UUID, int]) -> Order:
@@ -45,34 +46,63 @@ def keep_to(order: Order, first: Iterable[UUID], before: Mapping[UUID, int]) -> 
 
     ``before``: what was taken for each section. What goes beyond it covers the first ones, as far as they are held.
     """
-    for section, other in product(first, order.sections):
-        extra = _taken_for(order, other.id) - before.get(other.id, 0)
-        if other.id != section and extra > 0:
-            order = _cover(order, section, other.id, extra, (_HELD,))
-    return order
+    table = _Table(order)
+    grown = [s.id for s in order.sections if table.taken[s.id] > before.get(s.id, 0)]
+    for section, other in product(first, grown):
+        if section != other:
+            table.cover(section, other, table.taken[other] - before.get(other, 0), (_HELD,))
+    return order.put(*table.changed())
 
 
 def taken_by_section(order: Order) -> dict[UUID, int]:
     """What is captured for each section and not given back (minor units)."""
-    return {section.id: _taken_for(order, section.id) for section in order.sections}
+    taken = {section.id: 0 for section in order.sections}
+    for row in order.allocations:
+        taken[row.section_id] += row.captured - row.refunded
+    return taken
 
 
-def _taken_for(order: Order, section_id: UUID) -> int:
-    return sum(a.captured - a.refunded for a in order.allocations if a.section_id == section_id)
+class _Table:
+    """The allocations of an order while pieces of them change places: an order has up to a thousand of them."""
 
+    def __init__(self, order: Order) -> None:
+        self._order_id = order.id
+        self._rows: dict[UUID, dict[UUID, Allocation]] = {section.id: {} for section in order.sections}
+        for row in order.allocations:
+            self._rows[row.section_id][row.payment_id] = row
+        self._changed: set[tuple[UUID, UUID]] = set()
+        self.taken = taken_by_section(order)
 
-def _cover(order: Order, short: UUID, over: UUID, size: int, returned: Iterable[_Piece]) -> Order:
-    """Up to ``size`` that was taken for the one section covers the other; pieces ``returned`` take its place."""
-    givers = [a.payment_id for a in order.allocations if a.section_id == over]
-    takers = [a.payment_id for a in order.allocations if a.section_id == short]
-    pairs = sorted(product(givers, takers), key=lambda pair: pair[0] != pair[1])  # Within a payment, if that will do.
-    for (giver, taker), piece in product(pairs, returned):
-        part = min(size, _size(_row(order, giver, over), _TAKEN), _size(_row(order, taker, short), piece))
-        if part > 0:
-            order = _move(order, giver, over, short, part, _TAKEN)
-            order = _move(order, taker, short, over, part, piece)
-            size -= part
-    return order
+    def changed(self) -> list[Allocation]:
+        """The rows of which pieces have come or gone."""
+        return [self._rows[section_id][payment_id] for section_id, payment_id in sorted(self._changed)]
+
+    def cover(self, short: UUID, over: UUID, size: int, returned: Iterable[_Piece]) -> None:
+        """Up to ``size`` that was taken for the one section covers the other; pieces ``returned`` take its place."""
+        pairs = product(self._rows[over], self._rows[short])
+        for giver, taker in sorted(pairs, key=lambda pair: pair[0] != pair[1]):  # Within a payment, if that will do.
+            for piece in returned:
+                there, here = self._rows[over][giver], self._rows[short][taker]
+                part = min(size, _size(there, _TAKEN), _size(here, piece))
+                if part > 0:
+                    self._move(giver, over, short, part, _TAKEN)
+                    self._move(taker, short, over, part, piece)
+                    self.taken[short] += part
+                    self.taken[over] -= part
+                    size -= part
+                if size <= 0:
+                    return
+
+    def _move(self, payment_id: UUID, old: UUID, new: UUID, size: int, piece: _Piece) -> None:
+        for section_id, by in ((old, -size), (new, size)):
+            rows = self._rows[section_id]
+            row = rows.get(payment_id) or self._new_row(payment_id, section_id)
+            rows[payment_id] = _grown(row, by, piece)
+            self._changed.add((section_id, payment_id))
+
+    def _new_row(self, payment_id: UUID, section_id: UUID) -> Allocation:
+        """The same one whoever makes it."""
+        return Allocation(uuid5(payment_id, str(section_id)), self._order_id, payment_id, section_id, 0)
 
 
 def _size(row: Allocation, piece: _Piece) -> int:
@@ -84,18 +114,6 @@ def _size(row: Allocation, piece: _Piece) -> int:
         _LET_GO: row.amount - row.authorized,
     }
     return sizes[piece]
-
-
-def _row(order: Order, payment_id: UUID, section_id: UUID) -> Allocation:
-    """The row of a payment and a section; the same one whoever makes it."""
-    mine = (a for a in order.allocations if a.payment_id == payment_id and a.section_id == section_id)
-    new = Allocation(uuid5(payment_id, str(section_id)), order.id, payment_id, section_id, 0)
-    return next(mine, new)
-
-
-def _move(order: Order, payment_id: UUID, old: UUID, new: UUID, size: int, piece: _Piece) -> Order:
-    rows = ((_row(order, payment_id, old), -size), (_row(order, payment_id, new), size))
-    return order.put(*(_grown(row, by, piece) for row, by in rows))
 
 
 def _grown(row: Allocation, by: int, piece: _Piece) -> Allocation:
