@@ -134,7 +134,7 @@ class OrderActivities(OrderSteps):
                 return order  # This step has run before, and died after its commit.
             news.append(heard(order, operation, request.asked, answer))
             account = self._capabilities.get(order.attempt(operation.attempt_id).account)
-            if request.asked is Ask.LOOKUP and account is not None:
+            if request.asked in {Ask.SEND, Ask.LOOKUP} and account is not None:
                 answer = weighed(operation, answer, account, moment.now)
             try:
                 return record(order, request.asked, operation, answer, moment, sent=request.sent)

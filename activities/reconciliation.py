@@ -81,9 +81,11 @@ _FINDINGS = text(
 _PAYOUTS = text(
     """
     SELECT c.payout_ref, c.amount, c.currency, sum(l.net) FILTER (WHERE l.kind <> :payout)::bigint,
-           coalesce(bool_and(l.currency = c.currency) FILTER (WHERE l.kind <> :payout), true), c.credited_on
-      FROM bank_credit c LEFT JOIN settlement_line l ON l.account = c.account AND l.payout_ref = c.payout_ref
-           AND l.finding IS DISTINCT FROM 'withdrawn'
+           coalesce(bool_and(l.currency = c.currency) FILTER (WHERE l.kind <> :payout), true), c.credited_on,
+           EXISTS (SELECT FROM settlement_line k
+                    WHERE k.account = c.account AND (k.payout_ref IS NOT NULL OR k.paid_on IS NOT NULL)) AS named
+      FROM bank_credit c LEFT JOIN settlement_line l ON l.account = c.account AND l.finding IS DISTINCT FROM 'withdrawn'
+           AND (l.payout_ref = c.payout_ref OR (l.payout_ref IS NULL AND l.paid_on = c.credited_on))
      WHERE c.account = :account AND c.recorded_at >= :since
      GROUP BY c.id ORDER BY c.id
     """
@@ -253,15 +255,19 @@ class ReconciliationActivities(ReconciliationSteps):
     @override
     @activity.defn
     async def judge_payouts(self, account: str) -> Tally:
-        """The bank's credits against the sums of the lines of their payouts, to the last unit."""
+        """The bank's credits against the sums of the lines of their payouts, to the last unit.
+
+        Lines that name no payout are of the one of the day on which they are paid out; of lines that do not even say
+        that (Stripe's), no sum can be told: their credits are ``timing``.
+        """
         counted: Counter[str] = Counter()
         opened, healed = [], []
         since = utc_now() - LOOK_BACK
         wanted = {"account": account, "since": since, "payout": LineKind.PAYOUT.value}
         async with self._database.transaction() as connection:
             read = await days_read(connection, account, since.date())
-            for payout, amount, currency, net, same, credited_on in await connection.execute(_PAYOUTS, wanted):
-                if net is None and credited_on not in read:
+            for payout, amount, currency, net, same, credited_on, named in await connection.execute(_PAYOUTS, wanted):
+                if net is None and not (named and credited_on in read):
                     counted[Finding.TIMING.value] += 1
                     continue
                 finding = payout_finding(net or 0, amount) if same else Finding.PAYOUT_MISMATCH

@@ -20,6 +20,7 @@ from activities.desk import utc_now
 from contracts.command import Command
 from contracts.upkeep import Delivered, Drift, UpkeepSteps
 from domain.cascade import cascade
+from gateways.transport import BROKEN_OFF
 from models.database import Database
 from queries.order import load_order
 
@@ -153,7 +154,7 @@ async def _tell(http: httpx.AsyncClient, store: str, office: BackOffice, rows: S
     try:
         answer = await http.post(office.url, content=body, headers=headers)
         answer.raise_for_status()
-    except httpx.HTTPError as away:
+    except (httpx.HTTPError, *BROKEN_OFF) as away:
         log.warning("events.not_delivered", store=store, events=len(rows), reason=type(away).__name__)
         return False
     return True

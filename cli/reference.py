@@ -21,7 +21,16 @@ from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
 from domain import states
 from domain.errors import Rejected
 from domain.reorder import DIFFERENCE_WAITS
-from domain.resolution import GIVE_UP_AFTER, PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
+from domain.resolution import (
+    GIVE_UP_AFTER,
+    LONG_PENDING,
+    PENDING_LADDER,
+    RETRY_LADDER,
+    SLOWLY,
+    TAKE_TURNS,
+    TO_UNDO,
+    UNKNOWN_LADDER,
+)
 from domain.schedule import LONGEST_SCHEDULE
 from domain.states import TABLES, TERMINAL
 from wiring.embedded_temporal import RETENTION
@@ -170,8 +179,9 @@ def _resolution() -> Iterator[str]:
         "# Asking a PG again",
         "",
         "While an operation has no known end, its order asks the PG again, by these ladders of",
-        "`domain/resolution.py`. A pause begins when the answer to the step before has been recorded. The last step",
-        "repeats. The signal `look_again` to the order's workflow ends a pause at once.",
+        "`domain/resolution.py`. A pause begins when the answer to the step before has been recorded. The last",
+        f"{TAKE_TURNS} steps of the first take turns, the last of the others repeats. The signal `look_again` to the",
+        "order's workflow ends a pause at once.",
         "",
         "## The outcome is `unknown`",
         "",
@@ -185,12 +195,23 @@ def _resolution() -> Iterator[str]:
         "  `operation.altered` and stands in the operation's `detail`.",
         "- `lookup`: what became of it? Not found proves nothing: the first request may still be on its way.",
         "- `neutralize`: make sure that it has no effect. Only for authorizations, where the PG can; else `send`.",
+        "- After a `neutralize` a replay may tell the past: a PG that can be asked by our reference gets a `lookup`",
+        "  instead of a `send`. Where a PG answers cancels later (Adyen), a hold that is there after one is doubted",
+        "  for good: it is neutralized once more, and the payment begins again by another attempt.",
         "- A capture, void or refund is sent again at every step: what must happen is asked for until it is answered.",
         f"- After {GIVE_UP_AFTER.days} days an unknown authorization becomes `manual_review`. The asking goes on.",
         "",
         "## The outcome is `pending` or `action_required`",
         "",
-        f"Lookups after {_pauses(PENDING_LADDER)} s.",
+        f"Lookups after {_pauses(PENDING_LADDER)} s; after {LONG_PENDING} of them one every {SLOWLY} s. News wakes",
+        "the order at once.",
+        "",
+        "## Nobody wants the payment any more",
+        "",
+        f"In turn {', '.join(f'`{ask}`' for ask in TO_UNDO)}, with the pauses of what is pending. Sent again is only a",
+        "hold with a token, at a PG that cannot be asked by our reference and knows the key still: it tells by that",
+        "alone that the hold never came, and what comes now is released at once. All else is neutralized instead. A",
+        "charge there is not sent again for somebody who gave it up: if it never came, it waits for a person.",
         "",
         "## It was provably not executed",
         "",

@@ -54,14 +54,15 @@ _STORE = text(
           FROM jsonb_to_recordset(CAST(:events AS jsonb))
             AS j(id uuid, event_id text, kind text, reference text, merchant_ref text, outcome text, amount bigint,
                  currency text, operation_ref text, operation_mark text, reason text, occurred_at timestamptz,
-                 occurred_on date, about_account boolean)),
+                 occurred_on date, about_account boolean, asks_back boolean)),
     found AS (SELECT e.*, CASE WHEN NOT about_account THEN ({ORDER_OF_EVENT}) END AS order_id FROM e),
     known AS (
         SELECT found.*, {MONEY_IS_DUE} AS due,
-               (CAST(:trust AS text) = 'signed' AND found.outcome = 'declined' AND EXISTS (
+               (CAST(:trust AS text) = 'signed' AND (asks_back AND order_id IS NOT NULL
+                 OR found.outcome = 'declined' AND EXISTS (
                    SELECT 1 FROM operation o JOIN attempt a ON a.id = o.attempt_id
                     WHERE o.order_id = found.order_id AND a.account = found.account AND o.outcome = 'succeeded'
-                      AND (o.operation_ref = found.operation_ref OR o.key = found.merchant_ref))) IS TRUE AS takes_back
+                      AND (o.operation_ref = found.operation_ref OR o.key = found.merchant_ref)))) IS TRUE AS takes_back
           FROM found),
     stored AS (
         INSERT INTO webhook_event
@@ -88,9 +89,9 @@ _STORE = text(
       FROM known k LEFT JOIN stored s ON s.id = k.id LEFT JOIN orders o ON o.id = k.order_id
     """
 )
-"""``takes_back``: the PG says no to what it had said yes to. ``waits``: for more than a call that is under
-way, whose own answer is on its way too. Were that to be lost with its workflow, the row, which is not delivered, wakes
-the order by the schedule."""
+"""``takes_back``: the PG says no to what it had said yes to, or a customer's bank does. ``waits``: for more than a call
+that is under way, whose own answer is on its way too. Were that to be lost with its workflow, the row, which is not
+delivered, wakes the order by the schedule."""
 _CLOSED = text(
     """
     SELECT e.event_id, o.store_id, o.number, a.merchant_ref, gone.id AS operation_id
@@ -306,6 +307,7 @@ def _row(event: WebhookEvent) -> dict[str, str | int | bool | None]:
         "occurred_at": at.isoformat() if at else None,
         "occurred_on": at.date().isoformat() if at else None,
         "about_account": event.about_account,
+        "asks_back": event.asks_back,
     }
 
 

@@ -31,6 +31,8 @@ LONGEST_DEPOSIT = timedelta(days=5)
 """Cards that are held beside a deposit let go after about seven days, if their PGs do not say when."""
 BEFORE_A_HOLD_ENDS = timedelta(hours=1)
 """So long before a card that is held beside it lets go, a deposit is not waited for any more."""
+ELSEWHERE = frozenset({"state", "amount_exceeded", "amount_mismatch"})
+"""Categories of a decline by which a PG says that the money of a refund is not where our sums have it."""
 WAITING = {
     Outcome.PENDING: TenderStatus.PROCESSING,
     Outcome.ACTION_REQUIRED: TenderStatus.ACTION_REQUIRED,
@@ -49,7 +51,7 @@ def record(
         operation = replace(operation, sent_at=moment.now, fingerprint=sent or operation.fingerprint)
     if operation.orphan:
         return take_back(follow(order, operation, answer, moment), operation.id, answer)
-    operation = _marked(order, _resolved(operation, asked, answer, moment.now))
+    operation = _at_odds(_marked(order, _resolved(operation, asked, answer, moment.now)), asked, answer)
     return _folded_in(order.put(operation), operation, answer, moment)
 
 
@@ -92,7 +94,8 @@ def _resolved(operation: Operation, asked: Ask, answer: Answer, now: datetime) -
     authorizing = operation.kind is OperationKind.AUTHORIZE
     neutralized_at = operation.neutralized_at
     if asked is Ask.NEUTRALIZE:
-        neutralized_at = now if outcome in {Outcome.PENDING, Outcome.UNKNOWN} else None
+        if outcome is not Outcome.NOT_EXECUTED:  # Else the one before may be on its way still.
+            neutralized_at = now if outcome in {Outcome.PENDING, Outcome.UNKNOWN} else None
         outcome = Outcome.NOT_EXECUTED if outcome is Outcome.SUCCEEDED else Outcome.UNKNOWN
     elif outcome is Outcome.NOT_EXECUTED and _proves_nothing(operation, asked, answer):
         outcome = Outcome.UNKNOWN
@@ -126,6 +129,16 @@ def _marked(order: Order, operation: Operation) -> Operation:
     return replace(operation, detail="; ".join(dict.fromkeys(r for r in reasons if r)))
 
 
+def _at_odds(operation: Operation, asked: Ask, answer: Answer) -> Operation:
+    """A refund that is refused for want of money may have been given by hand already: whoever plans it anew is told.
+
+    It is planned anew all the same (domain 7: the next payment, then store credit); a person sees that it was.
+    """
+    refused = operation.kind is OperationKind.REFUND and operation.outcome is Outcome.DECLINED
+    told = asked is not Ask.DECIDE and answer.decline is not None and answer.decline.category in ELSEWHERE
+    return replace(operation, contradicted=True) if refused and told else operation
+
+
 def _proves_nothing(operation: Operation, asked: Ask, answer: Answer) -> bool:
     """Not found may mean not yet, and a send that was not executed proves nothing of the one before (R6, R7)."""
     authorizing = operation.kind is OperationKind.AUTHORIZE
@@ -136,10 +149,11 @@ def _proves_nothing(operation: Operation, asked: Ask, answer: Answer) -> bool:
 
 def _authorized(order: Order, operation: Operation, answer: Answer, moment: Moment) -> Order:
     attempt, payment = order.attempt(operation.attempt_id), order.payment(operation.payment_id)
+    foreign = Issue.REFERENCE_MISMATCH in answer.issues  # Of another payment: nothing of ours is ever sent there.
     attempt = replace(
         attempt,
         outcome=operation.outcome,
-        reference=answer.reference or attempt.reference,
+        reference=attempt.reference if foreign else answer.reference or attempt.reference,
         authorized_until=answer.authorized_until or attempt.authorized_until,
     )
     order = order.put(attempt)

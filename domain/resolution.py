@@ -1,7 +1,7 @@
 """What to ask next about an operation whose end is not known (rules R5-R7): data, and one function that reads it.
 
 An unknown authorization is replayed with the same key, looked up, and at last neutralized; only evidence closes it.
-Delays are seconds. The last steps of a ladder repeat; `GIVE_UP_AFTER` hands it to a person, the fence still closed.
+Delays are seconds. A ladder's last steps repeat; `GIVE_UP_AFTER` hands it to a person, the fence still closed.
 """
 
 from dataclasses import dataclass, replace
@@ -28,14 +28,24 @@ UNKNOWN_LADDER: tuple[tuple[int, Ask], ...] = (
     (1, Ask.LOOKUP),
     (2, Ask.SEND),
     (4, Ask.LOOKUP),
-    (8, Ask.LOOKUP),
+    (8, Ask.SEND),
     (15, Ask.NEUTRALIZE),
     (30, Ask.LOOKUP),
-    (60, Ask.LOOKUP),
+    (60, Ask.SEND),
     (300, Ask.NEUTRALIZE),
     (300, Ask.LOOKUP),
+    (300, Ask.SEND),
 )
+TAKE_TURNS = 3
+"""So many of the last steps repeat. Each is needed: a PG without lookup says by a send alone that nothing
+ever reached it, and by a neutralization alone that nothing will."""
 PENDING_LADDER: tuple[int, ...] = (1, 2, 3, 5, 5, 10, 10, 15, 15, 15, 15, 30)
+TO_UNDO = (Ask.NEUTRALIZE, Ask.LOOKUP, Ask.SEND)
+"""What is asked in turn about what nobody wants any more. A lookup finds what cannot be undone and is given back."""
+LONG_PENDING = 40
+"""After so many looks, some quarter of an hour, what is pending is a matter of days, as a deposit is."""
+SLOWLY = 300
+"""More than `IN_FLIGHT`: what a lookup finds so long after a cancel is not being undone by that any more."""
 AGAIN_AFTER = (0, 2, 5)
 """Delays before the first, second, third attempt at one account: a PG that restarts is worth a few seconds."""
 RETRY_LADDER: tuple[int, ...] = (1, 2, 5, 15, 60, 300)
@@ -132,6 +142,7 @@ def call_for(order: Order, operation: Operation, ask: Ask = Ask.SEND) -> Call:
         subject_key=subject.key if asking else None,
         subject_reference=subject.operation_ref if asking else None,
         subject_sent_at=subject.sent_at or subject.initiated_at if asking else None,
+        tax_free=operation.tax_free if attempt.reports_tax else 0,
     )
 
 
@@ -157,14 +168,15 @@ def authorization(order: Order, operation: Operation) -> Operation:
 
 
 def weighed(operation: Operation, answer: Answer, capabilities: Capabilities, now: datetime) -> Answer:
-    """What a lookup has found, by what else is known.
+    """What a lookup has found or a send was told, by what else is known.
 
     A "not found" becomes final where the PG cannot be told to forget and its own time for late arrivals is over; an
-    authorization that a cancel of ours may be undoing at this moment is not there yet.
+    authorization that a cancel of ours may be undoing at this moment is not there yet, nor is a page for its customer.
     """
-    if answer.outcome is Outcome.SUCCEEDED and _is_being_undone(operation, capabilities, now):
+    there = answer.outcome in {Outcome.SUCCEEDED, Outcome.PENDING, Outcome.ACTION_REQUIRED}
+    if there and _is_being_undone(operation, capabilities, now):
         doubt = replace(answer.evidence, detail=f"{answer.evidence.detail}; a cancel of it is on its way".strip("; "))
-        return replace(answer, outcome=Outcome.UNKNOWN, evidence=doubt)
+        return replace(answer, outcome=Outcome.UNKNOWN, action=None, evidence=doubt)
     after = capabilities.not_found_final_after_seconds
     if answer.outcome is not Outcome.NOT_EXECUTED or after is None:
         return answer
@@ -174,8 +186,9 @@ def weighed(operation: Operation, answer: Answer, capabilities: Capabilities, no
 
 
 def _is_being_undone(operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
-    """Where a PG answers a cancel later, until it has; elsewhere as long as a request may be under way."""
-    if operation.neutralized_at is None or (operation.capture_now and not capabilities.neutralize_undoes_capture):
+    """Where a PG answers cancels later, for good: it may be heard late. Elsewhere while a request may be under way."""
+    undoable = not operation.capture_now or capabilities.neutralize_undoes_capture
+    if operation.outcome not in UNRESOLVED or operation.neutralized_at is None or not undoable:
         return False
     later = OperationKind.NEUTRALIZE in capabilities.asynchronous
     return later or now - operation.neutralized_at < IN_FLIGHT
@@ -260,6 +273,16 @@ def _may_be_sent_again(operation: Operation, capabilities: Capabilities, now: da
     return ends is None or now < ends
 
 
+def _tells_by_a_send_alone(order: Order, operation: Operation, capabilities: Capabilities, now: datetime) -> bool:
+    """Whether nothing but the same call again tells that a hold never came. One that comes now is released at once.
+
+    Not a charge: nobody is charged for what they gave up, a person looks. Nor a page: its neutralization closes it.
+    """
+    blind = operation.outcome is Outcome.UNKNOWN and not capabilities.lookup_by_merchant_ref
+    a_hold = not operation.capture_now and order.payment(operation.payment_id).token is not None
+    return blind and a_hold and _may_be_sent_again(operation, capabilities, now)
+
+
 def _key_ends(operation: Operation, capabilities: Capabilities) -> datetime | None:
     """From when the same call may be another effect; None: never."""
     if operation.kind is OperationKind.REFUND and capabilities.refunds_sent_again:
@@ -267,30 +290,39 @@ def _key_ends(operation: Operation, capabilities: Capabilities) -> datetime | No
     return operation.initiated_at + timedelta(seconds=capabilities.idempotency.ttl_seconds) - KEY_MARGIN
 
 
+def _pending_pause(tries: int) -> int:
+    if tries > LONG_PENDING:
+        return SLOWLY
+    return PENDING_LADDER[min(max(tries, 1), len(PENDING_LADDER)) - 1]
+
+
 def _rung(tries: int) -> int:
-    """The ladder's last two steps take turns."""
-    step, last = max(tries, 1) - 1, len(UNKNOWN_LADDER) - 1
-    return step if step <= last else last - (step - last) % 2
+    step, first = max(tries, 1) - 1, len(UNKNOWN_LADDER) - TAKE_TURNS
+    return step if step < first else first + (step - first) % TAKE_TURNS
 
 
 def _step(order: Order, operation: Operation, capabilities: Capabilities, now: datetime) -> tuple[int, Ask]:
     authorizing = operation.kind is OperationKind.AUTHORIZE
     can_neutralize = authorizing and capabilities.neutralize_by is not NeutralizeBy.NONE
-    if operation.abandoning and can_neutralize:
-        # Now and then it is looked up: what cannot be undone any more has to be found, and given back.
-        ask = Ask.LOOKUP if operation.tries % 3 == 2 else Ask.NEUTRALIZE
-        return PENDING_LADDER[min(operation.tries, len(PENDING_LADDER) - 1)], ask
     altered = is_altered(order, operation)
+    if operation.abandoning and can_neutralize:
+        told = not altered and _tells_by_a_send_alone(order, operation, capabilities, now)
+        ask = TO_UNDO[(operation.tries - 1) % len(TO_UNDO)]
+        return _pending_pause(operation.tries + 1), Ask.NEUTRALIZE if ask is Ask.SEND and not told else ask
     if not altered and _is_to_complete(order, operation) and _may_be_told(order, operation, capabilities, now):
         return 0, Ask.SEND
     if operation.outcome is Outcome.INITIATED:
         return (0 if operation.tries == 0 else RETRY_LADDER[min(operation.tries, len(RETRY_LADDER)) - 1]), Ask.SEND
     if operation.outcome is not Outcome.UNKNOWN:
-        return PENDING_LADDER[min(max(operation.tries, 1), len(PENDING_LADDER)) - 1], Ask.LOOKUP
+        return _pending_pause(operation.tries), Ask.LOOKUP
     delay, ask = UNKNOWN_LADDER[_rung(operation.tries)]
     replay = Ask.SEND if not altered and _may_be_sent_again(operation, capabilities, now) else Ask.LOOKUP
     if not authorizing:
         return delay, replay  # What must happen is asked for again with its key: at most one effect, at last one.
-    if ask is Ask.SEND or (ask is Ask.NEUTRALIZE and not can_neutralize):
-        ask = replay
+    if ask is Ask.NEUTRALIZE and not can_neutralize:
+        ask = Ask.SEND
+    if ask is Ask.SEND:
+        # Once it may have been neutralized, a replay tells the past: whoever can say what is so now is asked.
+        told_now = operation.neutralized_at is not None and capabilities.lookup_by_merchant_ref
+        ask = Ask.LOOKUP if told_now else replay
     return delay, ask

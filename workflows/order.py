@@ -91,9 +91,10 @@ class OrderWorkflow:
     @workflow.signal(description="A command from staff or a client; decided once by its id.")
     def submit(self, command: Command) -> None:
         """Durably accepted here; the run loop decides it. What was not decided in time is sent again: it is one."""
-        if command.id not in self._taken:
-            self._taken.add(command.id)
-            self._inbox.append(command)
+        if command.id in self._taken and workflow.patched("commands-once"):
+            return
+        self._taken.add(command.id)
+        self._inbox.append(command)
 
     @workflow.signal(description="Look at the database again, and ask the PGs now instead of later.")
     def look_again(self) -> None:
@@ -164,7 +165,7 @@ class OrderWorkflow:
         progress = await workflow.execute_local_activity_method(
             OrderSteps.expire_order, self._ref, start_to_close_timeout=STORE_STEP_TIMEOUT, retry_policy=STORE_STEP_RETRY
         )
-        if progress.version == before:
+        if progress.version == before and workflow.patched("expire-again-later"):
             self._not_before = workflow.now() + EXPIRE_AGAIN_AFTER
         self._absorb(progress)
 

@@ -48,9 +48,10 @@ class SectionWorkflow:
     @workflow.signal(description="A command about this section; decided once by its id.")
     def submit(self, command: Command) -> None:
         """Durably accepted here; the run loop decides it. What was not decided in time is sent again: it is one."""
-        if command.id not in self._taken:
-            self._taken.add(command.id)
-            self._inbox.append(command)
+        if command.id in self._taken and workflow.patched("commands-once"):
+            return
+        self._taken.add(command.id)
+        self._inbox.append(command)
 
     @workflow.signal(description="Look at the database again.")
     def look_again(self) -> None:

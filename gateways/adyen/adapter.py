@@ -29,7 +29,7 @@ from domain.gateway import (
 )
 from gateways.adyen import wire
 from gateways.adyen.currency import Inexact
-from gateways.adyen.evidence import failed_cancels, is_undone, paid_by_link, resolve
+from gateways.adyen.evidence import is_undone, paid_by_link, resolve, what_came
 from gateways.adyen.link import Links
 from gateways.adyen.settlement import SettlementReader, read_report
 from gateways.adyen.webhook import read_webhook
@@ -192,7 +192,7 @@ class AdyenGateway(Gateway):
             return replace(closed, outcome=Outcome.UNKNOWN) if paid else closed  # Paid while it was being closed.
         if known.outcome in {Outcome.NOT_EXECUTED, Outcome.DECLINED}:
             return Answer(Outcome.SUCCEEDED, reference=known.reference, evidence=known.evidence)
-        outgoing = wire.technical_cancel(call, self._merchant, failed_cancels(events))
+        outgoing = wire.technical_cancel(call, self._merchant, what_came(events))
         return await self._send(call, outgoing, wire.read_change)
 
     @override

@@ -85,9 +85,14 @@ def paid_by_link(events: Iterable[StatedEvent]) -> list[StatedEvent]:
     return [e for e in events if e.kind != "AUTHORISATION" or e.outcome is not Outcome.DECLINED]
 
 
-def failed_cancels(events: Iterable[StatedEvent]) -> int:
-    """How many technical cancels found nothing that they could cancel."""
-    return len({e.operation_ref for e in events if e.kind == "TECHNICAL_CANCEL" and e.outcome is Outcome.DECLINED})
+def what_came(events: Iterable[StatedEvent]) -> str:
+    """In one word, which authorizations stand and how many technical cancels found nothing that they could cancel.
+
+    Another word than before: there may be something to cancel that was not there.
+    """
+    seen = list(events)
+    failed = {e.operation_ref for e in seen if e.kind == "TECHNICAL_CANCEL" and e.outcome is Outcome.DECLINED}
+    return " ".join([str(len(failed)), *sorted({e.reference or "" for e in _standing(seen)})])
 
 
 def _authorization(call: Call, events: Sequence[StatedEvent]) -> Answer:

@@ -24,6 +24,7 @@ _STATES_OUTCOME = frozenset(
 """``success`` of these says how the operation ended."""
 _TAKES_BACK = frozenset({"CAPTURE_FAILED", "REFUND_FAILED", "REFUNDED_REVERSED"})
 """With success "true": what had succeeded before has failed after all."""
+_ASKS_BACK = frozenset({"NOTIFICATION_OF_CHARGEBACK", "CHARGEBACK", "SECOND_CHARGEBACK"})
 
 
 def read_webhook(raw: bytes, *, key: bytes, merchant: str) -> WebhookBatch:
@@ -97,6 +98,7 @@ def _event(item: Mapping[str, Any]) -> WebhookEvent:
         operation_mark=marked["mark"] if marked else None,
         reason=str(item.get("reason") or "")[:_MAX_TEXT] or None if wordy else None,
         about_account=code == REPORT_AVAILABLE,
+        asks_back=code in _ASKS_BACK and success == "true",
     )
 
 

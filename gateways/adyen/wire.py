@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 from domain.gateway import (
-    FORGED_RETURN,
     Action,
     Amounts,
     Answer,
@@ -23,7 +22,7 @@ from domain.gateway import (
 from gateways.adyen.currency import to_value
 from gateways.adyen.refusal import NOT_TAKEN, by_code, by_error
 from gateways.field import Unreadable, text
-from gateways.transport import Reply, malformed, not_executed, unlisted
+from gateways.transport import Reply, malformed, not_executed, turned_away, unlisted
 
 CLOSED_LINK = b'{"status":"expired"}'
 """The body of a PATCH after which nobody can pay by a link."""
@@ -85,7 +84,9 @@ def charge(call: Call, merchant: str, return_url: str) -> Outgoing:
     redirect_result = call.details.get("redirect_result")
     if redirect_result is not None:
         return _post(
-            "/payments/details", {"details": {"redirectResult": redirect_result}}, _derived(call.key, "details")
+            "/payments/details",
+            {"details": {"redirectResult": redirect_result}},
+            _derived(call.key, f"details {redirect_result}"),
         )
     fields: dict[str, Any] = {
         "merchantAccount": merchant,
@@ -143,29 +144,32 @@ def change(call: Call, merchant: str, reference: str) -> Outgoing:
     return _post(f"/payments/{quote(reference, safe='')}/{_PATHS[call.kind]}", fields, call.key)
 
 
-def technical_cancel(call: Call, merchant: str, failures: int) -> Outgoing:
+def technical_cancel(call: Call, merchant: str, came: str) -> Outgoing:
     """Cancel by our own reference, for a payment whose answer was lost.
 
-    ``failures``: how many technical cancels have already found nothing to cancel. Each is followed by a new one under
-    a key of its own, because the payment may have arrived in between; the body stays the same.
+    ``came``: what has been heard of it (`gateways.adyen.evidence.what_came`). After news, and after each time that the
+    payment was sent, a new cancel goes out under a key of its own, because the payment may have arrived in between; the
+    body stays the same.
     """
     fields = {
         "merchantAccount": merchant,
         "paymentReference": call.merchant_ref,
         "reference": modification_reference(call.merchant_ref, call.key),
     }
-    return _post("/cancels", fields, call.key if failures == 0 else _derived(call.key, str(failures)))
+    return _post("/cancels", fields, _derived(call.key, f"{came} {call.subject_sent_at}"))
 
 
 def read_charge(call: Call, reply: Reply) -> Answer:
     """The answer to ``/payments`` and ``/payments/details``: a refusal is HTTP 200 too.
 
-    A redirectResult that is none has changed nothing: the customer's turn goes on, perhaps with the right one.
+    A redirectResult that is none, or of another payment, has changed nothing of this one.
     """
-    code = str(reply.body.get("errorCode") or "")
-    if reply.status == 422 and "redirect_result" in call.details and code.startswith(_NO_RESULT):
-        refusal = Decline("authentication_failed", FORGED_RETURN, "", Retry.AFTER_CUSTOMER_ACTION)
-        return Answer(Outcome.ACTION_REQUIRED, decline=refusal, evidence=_evidence(reply, code[:40]))
+    if "redirect_result" in call.details:
+        code = str(reply.body.get("errorCode") or "")
+        if reply.status == 422 and code.startswith(_NO_RESULT):
+            return turned_away(code[:40], _evidence(reply, ""))
+        if reply.body.get("merchantReference", call.merchant_ref) != call.merchant_ref:
+            return turned_away("what was brought is another payment's", _evidence(reply, ""))
     if reply.status >= 400:
         return _read_error(reply)
     try:

@@ -15,7 +15,7 @@ from typing_extensions import override
 from domain.gateway import Answer, Evidence, OperationKind, Outcome
 from gateways.gateway import MisconfiguredGateway
 from gateways.stripe.wire import Outgoing
-from gateways.transport import Patience, Reply, not_executed
+from gateways.transport import BROKEN_OFF, Patience, Reply, not_executed
 
 stripe.enable_telemetry = False  # else each request tells of this machine, and a file is written into the home folder
 
@@ -60,7 +60,7 @@ class PlainHttpx(stripe.HTTPClient):
                 timeout=self._limits,
                 follow_redirects=False,
             )
-        except (httpx.RequestError, httpx.InvalidURL) as error:
+        except (*BROKEN_OFF, httpx.InvalidURL) as error:
             raise stripe.APIConnectionError(type(error).__name__, should_retry=False) from error  # type: ignore[no-untyped-call]
         if not _is_stripe(response):
             raise stripe.APIError("unreadable", http_status=response.status_code, headers=dict(response.headers))

@@ -28,6 +28,7 @@ _TAKEN = frozenset(
 )
 """Types that tell of money taken or held."""
 _REFUND_CHANGED = frozenset({"refund.updated", "charge.refund.updated"})
+_DISPUTED = frozenset({"charge.dispute.created", "charge.dispute.funds_withdrawn"})
 _OF_THE_ACCOUNT = ("account.", "balance.", "capability.", "payout.", "reporting.")
 _STAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"[0-9a-f]{64}")
@@ -84,6 +85,7 @@ def _event(body: Any) -> WebhookEvent:
         outcome=_outcome(body["type"], about),
         operation_ref=None if is_intent or about.get("id") is None else word(about["id"]),
         about_account=body["type"].startswith(_OF_THE_ACCOUNT),
+        asks_back=body["type"] in _DISPUTED,
     )
 
 

@@ -201,6 +201,16 @@ async def test_what_adyen_takes_back_waits_for_a_person_and_what_it_confirms_doe
     assert await commands(database, done, "doubt") == 1
 
 
+@pytest.mark.parametrize(("code", "success", "waits"), [("CHARGEBACK", "true", True), ("CHARGEBACK", "false", False)])
+async def test_what_a_customers_bank_asks_back_waits_for_a_person_and_moves_nothing(
+    http: httpx.AsyncClient, database: Database, code: str, success: str, waits: bool
+) -> None:
+    charged = await an_operation(database, "adyen", "capture", "succeeded")
+    asked_back = await from_adyen(http, code, replace(charged, operation_ref=f"PSP{uuid4().hex}"), success)
+    assert (asked_back in await waiting(http)) is waits
+    assert await commands(database, charged, "doubt") == 0
+
+
 @pytest.mark.parametrize(("kind", "asked"), [("authorize", 1), ("refund", 0)])
 async def test_a_failed_capture_that_we_never_asked_for_is_about_the_one_that_came_with_the_authorization(
     http: httpx.AsyncClient, database: Database, kind: str, asked: int

@@ -30,7 +30,7 @@ from domain.gateway import Answer, Decline, Issue, OperationKind, Outcome, Retry
 from domain.moment import Moment, Routed
 from domain.order import Order
 from domain.owing import spent
-from domain.payment import LOST_LEGS, RELEASED_OUTCOMES, Operation, Payment
+from domain.payment import DEPOSIT_METHODS, LOST_LEGS, RELEASED_OUTCOMES, Operation, Payment
 from domain.recording import record
 from domain.refund import settle_refunds
 from domain.resolution import Ask
@@ -97,6 +97,8 @@ def a_checkout(
 class Desk:
     """One order and its PGs' accounts. Own value is moved at once, as in the activities; PGs answer by `answer`."""
 
+    start = START
+
     def __init__(
         self,
         checkout: Checkout,
@@ -107,7 +109,7 @@ class Desk:
         chargers: Sequence[str] = (),
         unsafe: Sequence[str] = (),
     ) -> None:
-        self.now = START
+        self.now = self.start
         self.accounts = accounts
         self.chargers = chargers
         """Of the accounts, those that cannot hold: they charge at once."""
@@ -122,9 +124,9 @@ class Desk:
         self.store_credit = 0
         """Given in place of refunds that no PG would take."""
         self._ids = ids()
-        opening = Opening(self.new_id(), "demo", "261122-7K3M9QX", self.new_id(), START, START, self.new_id)
-        opening = replace(opening, expires_at=START + timedelta(minutes=30))
-        priced = quote(checkout, CATALOG, currency="KRW", now=START)
+        opening = Opening(self.new_id(), "demo", "261122-7K3M9QX", self.new_id(), self.now, self.now, self.new_id)
+        opening = replace(opening, expires_at=self.now + timedelta(minutes=30))
+        priced = quote(checkout, CATALOG, currency="KRW", now=self.now)
         self.order: Order = None  # type: ignore[assignment]
         self.decide(lambda _: open_order(checkout, priced, opening), before=())
 
@@ -277,9 +279,15 @@ def _check_header(order: Order) -> None:
 
 
 def _check_exposure(order: Order) -> None:
-    """R1 and R2: the customer can never be charged more than is asked, and by one account at a time."""
+    """R1 and R2: the customer can never be charged more than is asked, and by one account at a time.
+
+    A bank that has taken a deposit back may bring it again, whoever has paid in its place since.
+    """
+    asked_again = {o.payment_id for o in order.operations if o.subject_id}
+    brought = {p.id for p in order.payments if p.method in DEPOSIT_METHODS and p.id in asked_again}
     for request in order.requests:
-        assert sum(p.exposed for p in order.tenders(request)) <= request.amount, "exposed beyond the request"
+        exposed = sum(p.exposed for p in order.tenders(request) if p.id not in brought)
+        assert exposed <= request.amount, "exposed beyond the request"
     for payment in order.payments:
         open_ones = [a for a in order.attempts if a.payment_id == payment.id and a.outcome not in RELEASED_OUTCOMES]
         assert len(open_ones) <= 1, "two accounts may charge for one payment"
@@ -311,6 +319,7 @@ def _check_payment(order: Order, payment: Payment) -> None:
     assert payment.refund_pending == pending
     assert 0 <= payment.refunded + payment.refund_pending <= payment.captured
     assert 0 <= payment.captured + payment.voided <= payment.authorized <= payment.amount
+    _check_tax_free(mine)
     rows = [a for a in order.allocations if a.payment_id == payment.id]
     for row in rows:
         assert 0 <= row.refunded <= row.captured <= row.authorized <= row.amount, "an allocation out of its bounds"
@@ -318,3 +327,13 @@ def _check_payment(order: Order, payment: Payment) -> None:
         sums = [sum(getattr(r, name) for r in rows) for name in ("authorized", "captured", "refunded")]
         assert sums == [payment.authorized - payment.voided, payment.captured, payment.refunded]
         assert len({r.section_id for r in rows}) == len(rows)
+
+
+def _check_tax_free(operations: Sequence[Operation]) -> None:
+    """A PG never hears of more money back without tax than it was told of, nor of more with tax."""
+    alive = [o for o in operations if o.outcome not in RELEASED_OUTCOMES]
+    there = [o for o in alive if o.kind is OperationKind.AUTHORIZE]
+    back = [o for o in alive if o.kind in {OperationKind.VOID, OperationKind.REFUND}]
+    if there and not any(o.reversed_amount for o in alive):
+        free = sum(o.tax_free for o in there) - sum(o.tax_free for o in back)
+        assert 0 <= free <= sum(o.amount for o in there) - sum(o.amount for o in back), "tax-free out of its bounds"

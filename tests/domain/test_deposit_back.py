@@ -9,12 +9,20 @@ from domain.cancellation import cancel
 from domain.checkout import AskedPayment
 from domain.errors import IllegalTransition
 from domain.gateway import Action, Amounts, Answer, OperationKind, Outcome
+from domain.paying import pay
 from domain.resolution import Ask
 from domain.states import BalanceState, OrderStatus, PaidStatus, TenderStatus
 from tests.domain.desk import OK, Desk, a_checkout, declined
 from tests.domain.test_reversal import done, doubted
 
 AUTHORIZE = OperationKind.AUTHORIZE
+
+
+def pays_by_card(desk: Desk, amount: int) -> None:
+    """So much of what is asked for comes from a card."""
+    card = AskedPayment("card", amount, "tok-1")
+    desk.decide(lambda m: pay(desk.order, None, [card], m, command_id=uuid4()))
+    desk.succeed()
 
 
 def deposited(gone: Answer) -> Desk:
@@ -55,3 +63,18 @@ def test_what_the_bank_has_taken_the_money_of_is_not_shipped() -> None:
     assert refused.value.figures["taken_back"] == desk.order.allocations[0].amount
     desk.decide(lambda m: cancel(desk.order, (), None, m, reason="no", command_id=uuid4()))
     assert (desk.order.status, desk.order.requires_review, desk.due()) == (OrderStatus.CANCELED, False, [])
+
+
+def test_a_deposit_that_is_made_again_after_others_have_paid_is_there_and_too_much() -> None:
+    desk = Desk(a_checkout(AskedPayment("virtual_account", 30000), mode="accumulate"))
+    desk.answer(desk.due()[0], Answer(Outcome.ACTION_REQUIRED, reference="pg-1", action=Action("deposit")))
+    desk.answer(desk.due()[0], OK, Ask.LOOKUP)
+    deposit = done(desk, AUTHORIZE)
+    desk.answer(doubted(desk, deposit), WAITS_AGAIN)
+    pays_by_card(desk, 35000)
+    pays_by_card(desk, 20000)
+    assert desk.order.status is OrderStatus.PENDING_PAYMENT
+    desk.answer(doubted(desk, deposit), replace(OK, amounts=Amounts(30000, 30000, 0, 0)))
+    desk.succeed()
+    assert (desk.order.status, desk.order.captured) == (OrderStatus.PLACED, 85000)
+    assert (desk.order.balance, desk.order.requires_review) == (BalanceState.CREDIT, True)

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.gateway import Amounts, Answer, Capabilities, Issue, NeutralizeBy, OperationKind, Outcome, Retry
+from domain.gateway import Action, Amounts, Answer, Capabilities, Issue, NeutralizeBy, OperationKind, Outcome, Retry
 from domain.judgement import Judgement, NotInDoubt, Verdict, judge
 from domain.orphan import MOST_QUESTIONS, UnknownAttempt, recheck
 from domain.payment import Operation
@@ -17,6 +17,7 @@ from tests.domain.desk import NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checko
 
 LOOKUP, REFUND, VOID = OperationKind.LOOKUP, OperationKind.REFUND, OperationKind.VOID
 NEUTRALIZE = OperationKind.NEUTRALIZE
+PAGE = Answer(Outcome.ACTION_REQUIRED, action=Action("redirect", "https://pg.example/window"))
 FORGETFUL: Capabilities = replace(CAPABILITIES, neutralize_by=NeutralizeBy.NONE, not_found_final_after_seconds=600)
 
 
@@ -181,5 +182,29 @@ def test_what_a_cancel_of_ours_may_be_undoing_is_not_there_yet(
     can = replace(CAPABILITIES, neutralize_undoes_capture=False, asynchronous=frozenset({NEUTRALIZE} if later else ()))
     found = weighed(desk.due()[0], OK, can, desk.now + timedelta(seconds=seconds))
     assert (found.outcome is Outcome.SUCCEEDED) == stands
+    for waiting in (PAGE, PENDING):
+        waits = weighed(desk.due()[0], waiting, can, desk.now + timedelta(seconds=seconds))
+        assert ((waits.outcome, waits.action) == (Outcome.UNKNOWN, None)) != stands
     desk.answer(desk.due()[0], found, Ask.LOOKUP)
     assert bool(desk.order.authorized) == stands
+
+
+def test_a_cancel_that_was_not_executed_says_nothing_of_the_one_before_it() -> None:
+    desk = Desk(a_checkout(capture="manual"), accounts=("a",))
+    desk.answer(desk.due()[0], UNKNOWN)
+    desk.answer(desk.due()[0], NOT_EXECUTED, Ask.NEUTRALIZE)
+    assert desk.due()[0].neutralized_at is None
+    desk.answer(desk.due()[0], PENDING, Ask.NEUTRALIZE)
+    desk.answer(desk.due()[0], NOT_EXECUTED, Ask.NEUTRALIZE)
+    assert desk.due()[0].neutralized_at == desk.now
+
+
+def test_what_succeeds_after_a_person_has_closed_it_is_found_though_a_cancel_was_sent() -> None:
+    desk = Desk(a_checkout(capture="manual"), accounts=("a",))
+    desk.answer(desk.due()[0], UNKNOWN)
+    desk.answer(desk.due()[0], PENDING, Ask.NEUTRALIZE)
+    judged(desk, "declined")
+    [closed_one] = desk.order.operations
+    late = weighed(closed_one, OK, CAPABILITIES, desk.now)
+    desk.answer(closed_one, late, Ask.SEND)
+    assert [(o.kind, o.orphan) for o in desk.due()] == [(LOOKUP, True)]

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from domain.capture import capture
 from domain.checkout import AskedPayment
-from domain.gateway import Action, Amounts, Answer, Evidence, OperationKind, Outcome, Retry
+from domain.gateway import Action, Amounts, Answer, Evidence, Issue, OperationKind, Outcome, Retry
 from domain.judgement import Judgement, NotInDoubt, judge
 from domain.order import differences
 from domain.orphan import recheck
 from domain.paying import complete
 from domain.recording import record
 from domain.refund import AskedRefund, grant
-from domain.resolution import GIVE_UP_AFTER, Ask, due_call
+from domain.resolution import GIVE_UP_AFTER, Ask, call_for, due_call
 from domain.states import LegStatus, TenderStatus
 from gateways.sandbox.adapter import CAPABILITIES
 from tests.domain.desk import MISMATCH, NOT_EXECUTED, OK, PENDING, UNKNOWN, Desk, a_checkout, declined
@@ -92,6 +92,20 @@ def test_an_answer_that_differs_from_what_was_asked_is_a_conflict_until_there_is
     assert desk.payment(0).status is TenderStatus.CONFLICTED
     desk.answer(desk.due()[0], OK, Ask.LOOKUP)
     assert (desk.payment(0).status, desk.order.requires_review) == (TenderStatus.CAPTURED, False)
+
+
+def test_an_answer_about_another_payment_does_not_lend_us_its_reference() -> None:
+    desk = Desk(a_checkout())
+    operation = desk.due()[0]
+    action = Action("redirect", "https://pg.example/3ds")
+    desk.answer(operation, Answer(Outcome.ACTION_REQUIRED, reference="pg-ours", action=action))
+    desk.decide(lambda m: complete(desk.order, operation.payment_id, {"redirectResult": "of another"}, m))
+    theirs = Answer(Outcome.SUCCEEDED, reference="pg-theirs", issues=(Issue.REFERENCE_MISMATCH,))
+    desk.answer(desk.due()[0], theirs)
+    assert desk.payment(0).status is TenderStatus.CONFLICTED
+    desk.decide(lambda m: judge(desk.order, Judgement(operation.id, "succeeded", "the PG says so, ticket 7"), m))
+    desk.decide(lambda m: grant(desk.order, AskedRefund(amount=1000), m, command_id=None))
+    assert call_for(desk.order, desk.due(REFUND)[0]).reference == "pg-ours"
 
 
 def test_a_conflict_is_over_when_the_pg_says_what_was_asked_and_waits_for_the_customer() -> None:

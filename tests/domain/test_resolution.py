@@ -29,8 +29,11 @@ from domain.recording import record
 from domain.refund import AskedRefund, grant
 from domain.resolution import (
     GIVE_UP_AFTER,
+    IN_FLIGHT,
+    LONG_PENDING,
     PENDING_LADDER,
     RETRY_LADDER,
+    SLOWLY,
     UNKNOWN_LADDER,
     Ask,
     DueCall,
@@ -75,11 +78,21 @@ def test_what_was_never_sent_is_sent_at_once(desk: Desk) -> None:
     assert asked(desk, desk.due()[0]) == (0, OperationKind.AUTHORIZE)
 
 
-def test_a_doubt_climbs_its_ladder_whose_last_two_steps_take_turns(desk: Desk) -> None:
+def test_a_doubt_climbs_its_ladder_whose_last_three_steps_take_turns(desk: Desk) -> None:
     doubt = replace(desk.due()[0], outcome=Outcome.UNKNOWN)
-    steps = [asked(desk, replace(doubt, tries=n)) for n in range(1, len(UNKNOWN_LADDER) + 4)]
+    steps = [asked(desk, replace(doubt, tries=n)) for n in range(1, len(UNKNOWN_LADDER) + 5)]
     expected = [(delay, KINDS[ask]) for delay, ask in UNKNOWN_LADDER]
-    assert steps == [*expected, *expected[-2:], expected[-2]]
+    assert steps == [*expected, *expected[-3:], expected[-3]]
+    assert {ask for _, ask in UNKNOWN_LADDER[-3:]} == set(KINDS)
+
+
+def test_what_may_have_been_neutralized_is_sent_again_only_where_nothing_can_be_looked_up(desk: Desk) -> None:
+    doubt = replace(desk.due()[0], outcome=Outcome.UNKNOWN, neutralized_at=desk.now)
+    deaf = replace(ABLE, lookup_by_merchant_ref=False)
+    turns = range(len(UNKNOWN_LADDER) - 2, len(UNKNOWN_LADDER) + 1)
+    able, unable = ({asked(desk, replace(doubt, tries=n), can)[1] for n in turns} for can in (ABLE, deaf))
+    assert able == {OperationKind.NEUTRALIZE, OperationKind.LOOKUP}
+    assert unable == {OperationKind.NEUTRALIZE, OperationKind.LOOKUP, OperationKind.AUTHORIZE}
 
 
 @given(tries=st.integers(1, 30))
@@ -138,8 +151,34 @@ def test_what_nobody_wants_is_looked_up_as_well_and_becomes_a_persons_at_last(de
     abandoned = replace(desk.due()[0], outcome=outcome, abandoning=True)
     kinds = {asked(desk, replace(abandoned, tries=n))[1] for n in range(20, 23)}
     assert kinds == {OperationKind.NEUTRALIZE, OperationKind.LOOKUP}
+    slowly = [asked(desk, replace(abandoned, tries=n))[0] for n in range(LONG_PENDING, LONG_PENDING + 3)]
+    assert slowly == [SLOWLY] * 3, "what is found then is not being undone by the cancel before it"
+    assert timedelta(seconds=SLOWLY) > IN_FLIGHT
     assert overdue(abandoned, desk.now + GIVE_UP_AFTER + timedelta(seconds=1))
     assert not overdue(replace(abandoned, abandoning=False), desk.now + GIVE_UP_AFTER + timedelta(seconds=1))
+
+
+def test_a_hold_that_nobody_wants_is_sent_again_where_nothing_else_tells_that_it_never_came() -> None:
+    blind = replace(ABLE, lookup_by_merchant_ref=False)
+
+    def turns(able: Capabilities, *, capture: str = "manual", token: str | None = "tok_ok") -> set[OperationKind]:
+        payment = AskedPayment("card", a_checkout().expected_total, token)
+        desk = Desk(a_checkout(payment, capture=capture))
+        abandoned = replace(desk.due()[0], outcome=Outcome.UNKNOWN, abandoning=True)
+        return {asked(desk, replace(abandoned, tries=n), able)[1] for n in range(1, 10)}
+
+    undone = {OperationKind.NEUTRALIZE, OperationKind.LOOKUP}
+    assert turns(blind) == {*undone, OperationKind.AUTHORIZE}
+    assert turns(ABLE) == turns(blind, capture="automatic") == turns(blind, token=None) == undone
+    assert turns(replace(blind, idempotency=Idempotency())) == undone
+
+
+def test_a_hold_that_nobody_wants_is_not_sent_again_with_other_words() -> None:
+    desk = Desk(a_checkout(capture="manual"))
+    abandoned = replace(desk.due()[0], outcome=Outcome.UNKNOWN, abandoning=True, fingerprint="of other words")
+    blind = replace(ABLE, lookup_by_merchant_ref=False)
+    kinds = {asked(desk, replace(abandoned, tries=n), blind)[1] for n in range(1, 10)}
+    assert kinds == {OperationKind.NEUTRALIZE, OperationKind.LOOKUP}
 
 
 def test_what_is_pending_is_looked_up_ever_more_slowly(desk: Desk) -> None:
@@ -147,6 +186,8 @@ def test_what_is_pending_is_looked_up_ever_more_slowly(desk: Desk) -> None:
     waits = [asked(desk, replace(desk.due()[0], tries=n)) for n in range(1, len(PENDING_LADDER) + 2)]
     assert [delay for delay, _ in waits] == [*PENDING_LADDER, PENDING_LADDER[-1]]
     assert {kind for _, kind in waits} == {OperationKind.LOOKUP}
+    for_days = [asked(desk, replace(desk.due()[0], tries=n)) for n in (LONG_PENDING, LONG_PENDING + 1, 1000)]
+    assert for_days == [(delay, OperationKind.LOOKUP) for delay in (PENDING_LADDER[-1], SLOWLY, SLOWLY)]
 
 
 def test_what_was_provably_not_executed_is_sent_again_ever_more_slowly(desk: Desk) -> None:

@@ -171,6 +171,37 @@ def test_a_charge_that_was_taken_back_and_captured_again_ships() -> None:
     desk.ships(1)
 
 
+def test_one_of_two_cards_whose_capture_was_taken_back_ships_nothing_that_it_pays_for() -> None:
+    desk = placed(*CARDS)
+    lost = done(desk, CAPTURE)
+    desk.answer(doubted(desk, lost), declined())
+    with pytest.raises(IllegalTransition, match="not paid any more") as refused:
+        desk.ships(1)
+    section = desk.section(1)
+    paying = [a.amount for a in desk.order.allocations if (a.payment_id, a.section_id) == (lost.payment_id, section.id)]
+    assert [refused.value.figures["taken_back"]] == paying
+    captured(desk)
+    desk.ships(1)
+
+
+def test_what_a_card_pays_for_whose_capture_is_declined_does_not_ship() -> None:
+    desk = Desk(a_checkout(*CARDS))
+    desk.succeed(AUTHORIZE)
+    refused = desk.due(CAPTURE)[0]
+    desk.answer(refused, declined())
+    desk.succeed()
+    assert desk.order.captured == 62700 - refused.amount
+    with pytest.raises(IllegalTransition, match="not paid any more"):
+        desk.ships(1)
+
+
+def test_what_is_captured_by_hand_ships_whatever_was_taken_back() -> None:
+    desk = placed(*CARDS, capture="manual")
+    captured(desk)
+    desk.answer(doubted(desk, done(desk, CAPTURE)), declined())
+    desk.ships(1)
+
+
 def test_a_hold_whose_capture_was_taken_back_is_not_captured_again_by_itself() -> None:
     desk = Desk(a_checkout(capture="manual"))
     until = desk.now + timedelta(days=7)

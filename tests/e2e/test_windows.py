@@ -121,10 +121,14 @@ def test_who_leaves_the_page_is_declined_and_not_charged(shop: Shop, window: Win
     assert declined(shop, number)["decline"]["retry"] == "after_customer_action"
 
 
-def test_a_return_that_nice_has_not_sealed_is_declined(shop: Shop) -> None:
+def test_a_return_that_nice_has_not_sealed_counts_for_nothing_and_the_customer_still_pays(shop: Shop) -> None:
     number, page = sent_away(shop, NICE)
-    comes_back(shop, number, NICE.decided(page, NICE.approve) | {"signature": "0" * 64})
-    assert declined(shop, number)["decline"]["code"] == "forged_return"
+    brought = NICE.decided(page, NICE.approve)
+    comes_back(shop, number, brought | {"signature": "0" * 64})
+    assert "not sealed" in until("it is told", lambda: _detail(shop, number))
+    assert shop.order(number)["payments"][0]["status"] == "action_required"
+    comes_back(shop, number, brought)
+    charged_once(shop, number)
 
 
 @pytest.mark.parametrize("wrong", ["amount", "paymentKey", "another's"])

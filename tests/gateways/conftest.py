@@ -89,6 +89,15 @@ async def rig(subject: tuple[str, Place]) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture(params=sorted(VENDORS))
+async def vendor(request: pytest.FixtureRequest, sandbox: SandboxServer) -> AsyncIterator[SandboxRig]:
+    """A vendor of the catalogue under the laws about what is lost on the way."""
+    sandbox.http.delete("/_faults").raise_for_status()
+    built = RIGS[request.param](sandbox)
+    yield built
+    await built.close()
+
+
+@pytest.fixture(params=sorted(VENDORS))
 async def post(request: pytest.FixtureRequest, sandbox: SandboxServer) -> AsyncIterator[Post]:
     """A vendor that declares webhooks: an account of its own, and whatever comes to its address."""
     sandbox.http.delete("/_faults").raise_for_status()

@@ -148,7 +148,7 @@ class Rig(ABC):
         self._needs_a_wire()
         raise NotImplementedError(f"nobody breaks {kind} with {fault} {times} times, {ms} ms")
 
-    def another(self, changes: Mapping[str, str] = NOTHING, **options: Any) -> Gateway:
+    def another(self, changes: Mapping[str, Any] = NOTHING, **options: Any) -> Gateway:
         """A second gateway of the account, with ``changes`` of its settings and ``options`` of its adapter."""
         self._needs_a_wire()
         raise NotImplementedError(f"nobody builds another gateway with {changes} and {options}")
@@ -218,7 +218,7 @@ class SandboxRig(Rig):
         return Account(self.account, self.url, KEY)
 
     @override
-    def another(self, changes: Mapping[str, str] = NOTHING, **options: Any) -> Gateway:
+    def another(self, changes: Mapping[str, Any] = NOTHING, **options: Any) -> Gateway:
         build: Callable[..., Gateway] = type(self.gateway)
         return build(dataclasses.replace(self.settings(), **changes), **options)
 

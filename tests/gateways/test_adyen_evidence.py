@@ -1,6 +1,7 @@
 """What verified events prove at Adyen, which answers no question: lookups and technical cancels."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -141,8 +142,13 @@ async def test_a_technical_cancel_that_found_nothing_proves_nothing_and_is_tried
     for events in ((), (NOT_CANCELLED,), (NOT_CANCELLED,)):
         assert (await adyen.asked(undo, *events)).outcome is Outcome.PENDING
     keys = [request.headers["idempotency-key"] for request in adyen.requests]
-    assert keys[0] == undo.key != keys[1] == keys[2]
+    assert keys[0] != keys[1] == keys[2]
     assert len({request.content for request in adyen.requests}) == 1
+    assert (await adyen.asked(undo, NOT_CANCELLED, GRANTED)).outcome is Outcome.PENDING
+    assert len({request.headers["idempotency-key"] for request in adyen.requests}) == 3
+    sent_again = dataclasses.replace(undo, subject_sent_at=datetime(2026, 11, 23, tzinfo=UTC))
+    await adyen.asked(sent_again, NOT_CANCELLED)
+    assert len({request.headers["idempotency-key"] for request in adyen.requests}) == 4
     assert resolve(about(OperationKind.AUTHORIZE), [NOT_CANCELLED]).outcome is Outcome.UNKNOWN
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from domain.gateway import Issue, OperationKind, Outcome
+from domain.gateway import FORGED_RETURN, Call, Issue, OperationKind, Outcome
 from tests.gateways.rig import AUTHORIZE, KEY, LOOKUP, SandboxServer, eventually, settled, succeeded
 from tests.gateways.rigs.adyen import MERCHANT, RETURN_URL, AdyenRig, a_card, a_payment, post
 
@@ -184,8 +184,32 @@ async def test_a_redirected_customer_comes_back_and_the_payment_goes_on(
         assert (await adyen.gateway.perform(returned)).outcome is outcome
     assert (await settled(adyen, adyen.about(call, LOOKUP))).outcome is outcome
     assert adyen.money(call).net == net
-    forged = dataclasses.replace(returned, key=uuid4().hex, details={"redirect_result": "forged"})
-    assert (await adyen.gateway.perform(forged)).outcome is Outcome.ACTION_REQUIRED
+
+
+async def test_what_is_brought_back_and_not_of_this_payment_counts_for_nothing(adyen: AdyenRig) -> None:
+    mine, theirs = (adyen.charge(token="tok_3ds") for _ in range(2))
+    my_psp, my_result = await approved(adyen, mine)
+    _, their_result = await approved(adyen, theirs)
+    waiting = dataclasses.replace(mine, reference=my_psp)
+    for wrong in ("forged", their_result):
+        turned_away = await adyen.gateway.perform(dataclasses.replace(waiting, details={"redirect_result": wrong}))
+        assert turned_away.decline is not None
+        assert (turned_away.outcome, turned_away.decline.code) == (Outcome.ACTION_REQUIRED, FORGED_RETURN)
+        assert (turned_away.reference, turned_away.issues) == (None, ())
+    assert adyen.money(mine).net == 0
+    right = await adyen.gateway.perform(dataclasses.replace(waiting, details={"redirect_result": my_result}))
+    assert (right.outcome, right.reference, right.issues) == (Outcome.SUCCEEDED, my_psp, ())
+    assert adyen.money(mine).net == mine.amount
+
+
+async def approved(adyen: AdyenRig, call: Call) -> tuple[str, str]:
+    """Adyen's reference, and what its page gives a customer who says yes to bring back."""
+    asked = await adyen.gateway.perform(call)
+    assert asked.action is not None
+    assert asked.reference is not None
+    async with httpx.AsyncClient(trust_env=False) as shopper:
+        back = await shopper.post(str(asked.action.url), data={"action": "approve"})
+    return asked.reference, parse_qs(urlsplit(back.headers["location"]).query)["redirectResult"][0]
 
 
 def test_the_pages_escape_and_show_an_apps_own_address_only(adyen: AdyenRig) -> None:

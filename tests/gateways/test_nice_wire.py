@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 
-from domain.gateway import Call, Issue, OperationKind, Outcome, Retry
+from domain.gateway import FORGED_RETURN, Call, Issue, OperationKind, Outcome, Retry
 from gateways.gateway import MisconfiguredGateway
 from gateways.nice import codes, wire
 from gateways.nice.seal import seal
@@ -259,15 +259,16 @@ async def test_a_return_from_the_window_is_checked_then_approved() -> None:
         ({"amount": "1005"}, 1005),
         ({}, 1005),
         ({"order_id": "another-order"}, 1004),
+        ({"order_id": "another-order", "auth_result_code": "I002"}, 1004),
     ],
 )
-async def test_a_return_that_is_forged_or_about_something_else_is_never_approved(
+async def test_a_return_that_is_forged_or_about_something_else_counts_for_nothing(
     changes: dict[str, str], amount: int
 ) -> None:
     call = dataclasses.replace(CHARGE, token=None, amount=amount, details=RETURNED | changes)
     answer = await answered(call)
     assert answer.decline is not None
-    assert (answer.outcome, answer.decline.code) == (Outcome.DECLINED, "forged_return")
+    assert (answer.outcome, answer.decline.code) == (Outcome.ACTION_REQUIRED, FORGED_RETURN)
 
 
 async def test_a_customer_who_gives_up_in_the_window_has_declined() -> None:

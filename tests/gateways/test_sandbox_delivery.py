@@ -1,5 +1,6 @@
 """Webhooks of the sandbox PG leave signed, are retried, and go wrong as armed."""
 
+import asyncio
 import http.server
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from gateways.gateway import Account
 from gateways.sandbox.adapter import SandboxGateway
+from gateways.sandbox.server.app import keep_up
 from tests.gateways.rig import ACCOUNT, KEY, SandboxServer, a_payment, eventually, post
 
 Start = Callable[..., SandboxServer]
@@ -69,3 +71,17 @@ def test_webhooks_are_signed_retried_and_strike_as_armed(start: Start, shop: tup
     assert taken[-1] == late
     assert len({event.event_id for event in events}) == 3
     eventually(lambda: server.http.get("/_webhooks").json()["deliveries"], lambda seen: seen == {"delivered": 4})
+
+
+async def test_a_loop_that_trips_goes_on() -> None:
+    turns: list[int] = []
+
+    async def trips() -> None:
+        turns.append(len(turns))
+        if len(turns) == 1:
+            raise RuntimeError("a job of before")
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_up(trips)
+    assert turns == [0, 1]

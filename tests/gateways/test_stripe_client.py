@@ -79,9 +79,10 @@ async def performed(result: httpx.Response | Exception, call: Call, key: str = "
         (httpx.ReadError, Outcome.UNKNOWN),
         (httpx.RemoteProtocolError, Outcome.UNKNOWN),
         (httpx.ProxyError, Outcome.UNKNOWN),
+        (AttributeError, Outcome.UNKNOWN),
     ],
 )
-async def test_what_breaks_on_the_way_is_told_apart(error: type[httpx.RequestError], outcome: Outcome) -> None:
+async def test_what_breaks_on_the_way_is_told_apart(error: type[Exception], outcome: Outcome) -> None:
     answer = await performed(error("no"), a_call())
     assert (answer.outcome, answer.evidence.detail) == (outcome, error.__name__)
     asked = a_call(LOOKUP, subject=AUTHORIZE, subject_key=KEY)

@@ -77,6 +77,7 @@ def test_an_event_is_a_hint_about_a_payment() -> None:
     assert (event.kind, event.reference, event.operation_ref) == ("refund.failed", "pi_1", "re_1")
 
 
+A_DISPUTE = {"id": "dp_1", "object": "dispute", "charge": "ch_1", "payment_intent": "pi_1", "metadata": {}}
 A_CHARGE = {"id": "ch_1", "object": "charge", "payment_intent": "pi_1", "metadata": {"attempt": "attempt-1"}}
 
 
@@ -152,3 +153,19 @@ def test_an_event_that_is_old_too_large_or_without_a_secret_is_refused() -> None
         read_webhook(raw, signed(raw, ""), secret="", now=NOW)
     with pytest.raises(WebhookRefused, match="too large"):
         read_webhook(b" " * 300_000, signed(raw), secret=SECRET, now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "asks_back"),
+    [
+        ("charge.dispute.created", True),
+        ("charge.dispute.funds_withdrawn", True),
+        ("charge.dispute.closed", False),
+        ("charge.succeeded", False),
+    ],
+)
+def test_a_dispute_is_for_a_person_and_says_nothing_of_an_operation(kind: str, asks_back: bool) -> None:
+    raw = an_event(type=kind, data={"object": A_DISPUTE})
+    (event,) = read_webhook(raw, signed(raw), secret=SECRET, now=NOW).events
+    assert (event.asks_back, event.reference) == (asks_back, "pi_1")
+    assert not asks_back or event.outcome is None

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from contracts.command import Cancel, Hold, Pay, RefundMoney, Release, Reorder
+from contracts.command import Cancel, Command, Hold, Pay, RefundMoney, Release, Reorder
 from domain.checkout import AskedPayment
 from domain.reorder import Wanted
-from tests.stack import Ground, Shop, a_checkout, open_shop
+from tests.stack import STORE, Ground, Shop, a_checkout, open_shop
 from tests.workflows.test_commands import deliver_all
 
 FOLDER = Path(__file__).parent / "histories"
@@ -64,7 +64,18 @@ async def pending(shop: Shop) -> str:
     return number
 
 
-PATHS: tuple[Callable[[Shop], Awaitable[str]], ...] = (delivered, reopened, declined, in_doubt, pending)
+async def repeated(shop: Shop) -> str:
+    """Every command comes twice. When this was recorded, the second was decided as well, and changed nothing."""
+    number = await shop.placed()
+    for section, body in ((None, RefundMoney("late", amount=1000)), (1, Hold(1, "fraud")), (1, Release(1, "fraud"))):
+        command = await shop.submit(number, body)
+        await shop.workflow(number, section).signal("submit", Command(command, STORE, number, "staff", body))
+        await shop.decided(command)
+    await deliver_all(shop, number)
+    return number
+
+
+PATHS: tuple[Callable[[Shop], Awaitable[str]], ...] = (delivered, reopened, declined, in_doubt, pending, repeated)
 
 
 async def main() -> None:

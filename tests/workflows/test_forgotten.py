@@ -20,7 +20,7 @@ from contracts.webhook import Hint
 from domain.capture import BEFORE_LAPSE
 from domain.checkout import AskedPayment
 from domain.order import Order
-from domain.resolution import PENDING_LADDER, RETRY_LADDER, UNKNOWN_LADDER
+from domain.resolution import PENDING_LADDER, RETRY_LADDER, SLOWLY, UNKNOWN_LADDER
 from domain.states import OrderStatus, PaidStatus, RequestStatus
 from tests.stack import ACCOUNTS, STORE, Shop, a_checkout, until
 from tests.workflows.test_doubt import kept
@@ -247,5 +247,5 @@ async def test_a_run_tells_a_bounded_number_of_orders_and_the_next_one_those_tha
 
 
 def test_whoever_asks_by_a_ladder_asks_more_often_than_an_order_is_forgotten() -> None:
-    pauses = [*PENDING_LADDER, *RETRY_LADDER, *(seconds for seconds, _ in UNKNOWN_LADDER)]
+    pauses = [SLOWLY, *PENDING_LADDER, *RETRY_LADDER, *(seconds for seconds, _ in UNKNOWN_LADDER)]
     assert timedelta(seconds=max(pauses)) + RESEND_WAITS + GATEWAY_CALL_TIMEOUT < FORGOTTEN_AFTER

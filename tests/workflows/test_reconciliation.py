@@ -281,6 +281,28 @@ async def test_a_payout_is_compared_with_the_banks_credit(shop: Shop) -> None:
         await record_credit(shop.resources.database, STORE, Credit(account, "po-1", 2, "KRW", today()), actor=ACTOR)
 
 
+@pytest.mark.parametrize(
+    ("paid_on", "credited", "findings"),
+    [
+        (0, 990 + 991, {"matched": 1}),
+        (0, 990, {"payout_mismatch": 1}),
+        (1, 990 + 991, {"payout_mismatch": 1}),
+        (None, 990 + 991, {"timing": 1}),
+    ],
+    ids=["all of its day", "too little", "another day", "no day is named"],
+)
+async def test_lines_that_name_no_payout_are_of_the_one_of_their_day(
+    shop: Shop, paid_on: int | None, credited: int, findings: dict[str, int]
+) -> None:
+    account, day = await an_account(shop), today() - timedelta(days=1)
+    when = None if paid_on is None else day + timedelta(days=paid_on)
+    lines = [a_line(n, account, fee=10, net=990 + n, paid_on=when) for n in range(2)]
+    own = steps(shop, {account: BrokenStream(lines)})
+    await alone(own.read_settlement, await an_import(shop, account, day))
+    await record_credit(shop.resources.database, STORE, Credit(account, "bank-1", credited, "KRW", day), actor=ACTOR)
+    assert (await alone(own.judge_payouts, account)).findings == findings
+
+
 async def test_a_case_has_an_owner_and_what_was_explained_is_not_asked_again(shop: Shop) -> None:
     account = await an_account(shop)
     database = shop.resources.database

@@ -180,7 +180,8 @@ async def test_a_refund_that_the_pg_refuses_goes_to_own_value_and_then_becomes_s
         ("card", "store_credit", 22_300, LegStatus.SUCCEEDED),
         ("card", "payment", 30_000, LegStatus.FAILED),
     ]
-    assert (order.refunded, order.balance, order.requires_review) == (30_000, BalanceState.SETTLED, False)
+    assert (order.refunded, order.balance) == (30_000, BalanceState.SETTLED)
+    assert order.requires_review, "what was given behind our back may have been given twice"
     assert await sums(shop, customer) == [
         ("points", 7_700, 0, 0, False),
         ("store_credit", 22_300, 0, 0, False),

@@ -1,4 +1,4 @@
-"""The sandbox PG put together: storage, ledger, endpoints, and the two loops that run beside them."""
+"""The sandbox PG put together: storage, ledger, endpoints, and the loops that run beside them."""
 
 import asyncio
 import contextlib
@@ -39,6 +39,8 @@ from gateways.sandbox.server.vendors import PERSONALITIES
 log = logging.getLogger("sandbox")
 
 _LONGEST_NAP_SECONDS = 3600.0
+_AGAIN_SECONDS = 1.0
+"""After so long a loop that has failed goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +195,23 @@ def _beside(
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(loop()) for loop in loops]
+            running = [group.create_task(keep_up(loop)) for loop in loops]
             yield
             for task in running:
                 task.cancel()
         storage.close()
 
     return lifespan
+
+
+async def keep_up(loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a loop, again if it fails: what one piece of work trips over must not end settling and webhooks for good."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("loop.failed")
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _refused(_request: Request, refusal: Refusal) -> Response:

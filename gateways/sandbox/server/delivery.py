@@ -148,7 +148,7 @@ class Courier:
             delivered = voice.is_acknowledged(response.status_code, response.content)
             delivered = delivered and voice.takes_type(response.headers.get("content-type", ""))
             why = f"status {response.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, AttributeError) as error:  # The last is how anyio says "hung up".
             delivered, why = False, type(error).__name__
         tries = row["tries"] + 1
         state = "delivered" if delivered else ("failed" if tries >= _MAX_TRIES else "waiting")
