@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -209,6 +209,20 @@ class Shop:
             return (await self.workflow(number, section).describe()).close_time is not None
 
         await until(f"the workflow of {number} closes", closed)
+
+    async def runs_out(self, number: str) -> datetime:
+        """The customer has one second left to pay, the last part if there are several; until when that is."""
+        order = "UPDATE orders SET expires_at = now() + interval '1 second' WHERE number = :number RETURNING expires_at"
+        request = """
+            UPDATE payment_request r
+               SET due_at = o.expires_at, schedule = jsonb_set(schedule, '{-1,due_at}', to_jsonb(o.expires_at))
+              FROM orders o WHERE o.id = r.order_id AND o.number = :number RETURNING r.due_at
+        """
+        [(ends,)] = await self.sql(order, number=number)
+        assert await self.sql(request, number=number) == [(ends,)]
+        await self.workflow(number).signal("look_again")
+        assert isinstance(ends, datetime)
+        return ends
 
     async def sql(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Look into the database, or change the scenery."""

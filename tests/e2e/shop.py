@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 
+from api.prefer import LONGEST_WAIT
 from domain.number import order_workflow_id
 from wiring.embedded import is_free
 
@@ -22,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
 PATIENCE = 60.0
 """Seconds until what should be soon is missed: for a slow machine, not a measure of speed."""
+LINES_SHOWN = 15
+LONGEST_LINE = 300
+"""Characters."""
 T = TypeVar("T")
 
 SEOUL = {
@@ -47,6 +51,12 @@ def until(what: str, found: Callable[[], T | None], *, within: float = PATIENCE)
         pause = min(pause * 1.5, 0.3)
 
 
+def wait_for_the_outcome(request: httpx.Request) -> None:
+    """Where the API waits anyway (10 s), wait as long as it lets us: a disk may stand still for that long."""
+    if request.method == "POST" and request.url.path.endswith(("/checkouts", "/payments")):
+        request.headers.setdefault("Prefer", f"wait={LONGEST_WAIT}")
+
+
 def free_base() -> int:
     """A port from which five in a row are free; test processes that run side by side look in places of their own."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -61,6 +71,7 @@ class Shop:
 
     def __init__(self) -> None:
         self._home = tempfile.TemporaryDirectory(prefix="opms-e2e-")
+        Path(self._home.name).chmod(0o711)  # As root, Postgres is another user, and would keep its files elsewhere.
         self.data = Path(self._home.name) / "data"
         self._environment = os.environ | {"OPMS_DATA_DIR": str(self.data), "OPMS_PORT_BASE": str(free_base())}
         try:
@@ -77,7 +88,8 @@ class Shop:
         """A client with this key."""
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
         headers = {"Authorization": f"Bearer {key}"}
-        return httpx.Client(base_url=self.demo["api"], headers=headers, timeout=60, limits=limits)
+        hooks = {"request": [wait_for_the_outcome]}
+        return httpx.Client(base_url=self.demo["api"], headers=headers, timeout=60, limits=limits, event_hooks=hooks)
 
     @contextmanager
     def ruled(self, strategy: str, **weights: int) -> Iterator[int]:
@@ -123,6 +135,12 @@ class Shop:
             return self.http.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def logged(self) -> Iterator[tuple[str, str]]:
+        """The last lines of each process's log."""
+        for log in sorted((self.data / "logs").glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()[-LINES_SHOWN:]
+            yield log.name, "\n".join(line[:LONGEST_LINE] for line in lines)
 
     def audit(self) -> tuple[int, str]:
         """`python -m cli audit`: its exit code, and what it printed."""
@@ -201,7 +219,7 @@ class Shop:
 
     def command(self, number: str, path: str, body: dict[str, Any], *, key: str | None = None) -> dict[str, Any]:
         """POST a command, wait for its end, and give it."""
-        headers = {"Prefer": "wait=10", "Idempotency-Key": key or uuid4().hex}
+        headers = {"Prefer": f"wait={LONGEST_WAIT}", "Idempotency-Key": key or uuid4().hex}
         answer = self.http.post(f"/v1/orders/{number}/{path}", json=body, headers=headers)
         assert answer.status_code == 200, answer.text
         command: dict[str, Any] = answer.json()["command"]

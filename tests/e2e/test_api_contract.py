@@ -148,7 +148,7 @@ def test_a_command_is_accepted_and_then_final(shop: Shop, order: dict[str, Any])
     command = answer.json()["command"]
     assert answer.headers["location"] == f"/v1/commands/{command['id']}"
     assert (command["kind"], command["status"]) == ("refund", "accepted")
-    final = shop.http.get(answer.headers["location"], headers={"Prefer": "wait=10"}).json()["command"]
+    final = shop.http.get(answer.headers["location"], headers={"Prefer": "wait=30"}).json()["command"]
     assert (final["id"], final["status"], final["problem"]) == (command["id"], "applied", None)
     after = until("the refund", lambda: (o := shop.order(order["number"]))["totals"]["refunded"] and o)
     assert after["totals"]["refunded"] == 26082

@@ -115,10 +115,10 @@ def test_a_stale_view_does_not_use_the_key_up(shop: Shop, order: dict[str, Any])
     key, path = uuid4().hex, f"/v1/orders/{order['number']}/sections/1/holds"
     body = {"reason": "stale_or_not"}
     refusal(post(shop.http, path, body, Idempotency_Key=key, If_Match='"0"'), 412, "stale_version")
-    answer = post(shop.http, path, body, Idempotency_Key=key, Prefer="wait=10")
+    answer = post(shop.http, path, body, Idempotency_Key=key, Prefer="wait=30")
     assert answer.json()["command"]["status"] == "applied", answer.text
     assert "idempotent-replayed" not in answer.headers
-    gone = shop.http.delete(f"{path}/stale_or_not", headers={"Prefer": "wait=10"})
+    gone = shop.http.delete(f"{path}/stale_or_not", headers={"Prefer": "wait=30"})
     assert gone.json()["command"]["status"] == "applied"
 
 
@@ -135,7 +135,7 @@ def test_one_key_in_parallel_is_one_refund(shop: Shop) -> None:
 
     def ask(_: int) -> tuple[int, str]:
         body = {"amount": 1000, "reason": "double click"}
-        answer = post(shop.http, f"/v1/orders/{number}/refunds", body, Idempotency_Key=key, Prefer="wait=10")
+        answer = post(shop.http, f"/v1/orders/{number}/refunds", body, Idempotency_Key=key, Prefer="wait=30")
         if answer.status_code == 409:
             assert refusal(answer, 409, "request_in_progress")["retryable"] is True
             assert answer.headers["retry-after"] == "1"

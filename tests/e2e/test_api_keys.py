@@ -128,5 +128,5 @@ def test_another_stores_sku_account_and_command_are_not_there(
     refusal(post(stranger, "/v1/gateways/sandbox-a/pause", {}), 404, "gateway_not_found")
     held = shop.command(order["number"], "sections/1/holds", {"reason": "a_look"})
     refusal(stranger.get(f"/v1/commands/{held['id']}"), 404, "command_not_found")
-    released = shop.http.delete(f"/v1/orders/{order['number']}/sections/1/holds/a_look", headers={"Prefer": "wait=10"})
+    released = shop.http.delete(f"/v1/orders/{order['number']}/sections/1/holds/a_look", headers={"Prefer": "wait=30"})
     assert released.json()["command"]["status"] == "applied"

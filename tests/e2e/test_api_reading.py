@@ -61,7 +61,7 @@ def three(reader: Reader) -> list[dict[str, Any]]:
     second = reader.place(paid=False, id="reader-2", name="Lee\\Jun")
     third = reader.place(SKUS[1])
     canceled = reader.http.post(
-        f"/v1/orders/{third['number']}/cancellations", json={"reason": "x"}, headers={"Prefer": "wait=10"}
+        f"/v1/orders/{third['number']}/cancellations", json={"reason": "x"}, headers={"Prefer": "wait=30"}
     )
     assert canceled.json()["command"]["status"] == "applied"
     return [reader.http.get(f"/v1/orders/{order['number']}").json() for order in (first, second, third)]

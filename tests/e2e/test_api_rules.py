@@ -48,7 +48,7 @@ def test_a_command_on_a_stale_view_changes_nothing(shop: Shop) -> None:
         assert (problem["figures"]["current_version"], answer.headers["etag"]) == (now, f'"{now}"')
     refusal(post(shop.http, f"{path}/refunds/preview", {"amount": 2}, If_Match=stale), 412, "stale_version")
     fresh = shop.http.get(path).headers["etag"]
-    answer = post(shop.http, f"{path}/refunds", {"amount": 2, "reason": "ok"}, If_Match=fresh, Prefer="wait=10")
+    answer = post(shop.http, f"{path}/refunds", {"amount": 2, "reason": "ok"}, If_Match=fresh, Prefer="wait=30")
     assert answer.json()["command"]["status"] == "applied"
     assert shop.order(order["number"])["totals"]["refunded"] == 3
 
@@ -83,7 +83,7 @@ def test_waiting_for_a_command(shop: Shop) -> None:
         answer = post(shop.http, path, body, Prefer=wait)
         assert answer.status_code in statuses, answer.text
         assert answer.headers["preference-applied"] == wait.rpartition(" ")[2]
-        seen = shop.http.get(answer.headers["location"], headers={"Prefer": "wait=10"}).json()["command"]
+        seen = shop.http.get(answer.headers["location"], headers={"Prefer": "wait=30"}).json()["command"]
         assert (seen["status"], seen["id"]) == ("applied", answer.json()["command"]["id"])
     plain = post(shop.http, path, body)
     assert (plain.status_code, plain.json()["command"]["status"]) == (202, "accepted")

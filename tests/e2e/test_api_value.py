@@ -76,7 +76,7 @@ def test_the_code_is_in_no_row_and_in_no_history(shop: Shop) -> None:
     code = issue(shop, amount=1000).json()["code"]
     order = shop.checkout(customer="c-172", payment_mode="accumulate", **pay(("gift_card", 700, code))).json()
     again = pay(("gift_card", 300, code))
-    headers = {"Prefer": "wait=10", "Idempotency-Key": uuid4().hex}
+    headers = {"Prefer": "wait=30", "Idempotency-Key": uuid4().hex}
     shop.http.post(f"/v1/orders/{order['number']}/payments", json=again, headers=headers).raise_for_status()
     tables = [row[0] for row in shop.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
     rows = [str(row) for table in tables for row in shop.sql(f"SELECT row_to_json(t)::text FROM {table} t")]

@@ -19,7 +19,7 @@ LEGS: list[Leg] = [{"method": "virtual_account", "amount": DEPOSIT, "bank": "20"
 
 def begun(shop: Shop, customer: str, legs: list[Leg] = LEGS, **terms: Any) -> dict[str, Any]:
     """An order that is not paid in full yet."""
-    answer = shop.checkout(points=0, customer=customer, payments=legs, wait=5, **terms)
+    answer = shop.checkout(points=0, customer=customer, payments=legs, wait=30, **terms)
     assert answer.status_code in {201, 202}, answer.text
     return shop.order(answer.json()["number"])
 

@@ -90,7 +90,7 @@ def test_two_refunds_of_everything_at_once_give_back_everything_once(shop: Shop)
 
     def ask(_: int) -> int:
         body = {"amount": 57700, "reason": "all"}
-        return shop.http.post(f"/v1/orders/{number}/refunds", json=body, headers={"Prefer": "wait=10"}).status_code
+        return shop.http.post(f"/v1/orders/{number}/refunds", json=body, headers={"Prefer": "wait=30"}).status_code
 
     with ThreadPoolExecutor(8) as pool:
         codes = list(pool.map(ask, range(8)))
@@ -144,7 +144,7 @@ def test_a_cheaper_exchange_gives_the_difference_back(shop: Shop) -> None:
     released = shop.http.request(
         "DELETE",
         f"/v1/orders/{number}/sections/{section['number']}/holds/awaiting_return",
-        headers={"Prefer": "wait=10"},
+        headers={"Prefer": "wait=30"},
     )
     assert released.json()["command"]["status"] == "applied", released.text
     order = shop.deliver_all(number)
@@ -209,7 +209,7 @@ def test_a_held_section_ships_only_after_every_hold_is_released(shop: Shop) -> N
     refused = shop.http.post(f"/v1/orders/{number}/sections/2/shipments", json=parcel)
     assert refused.status_code == 409, refused.text
     for reason in ("fraud_check", "address_check"):
-        shop.http.request("DELETE", f"/v1/orders/{number}/sections/2/holds/{reason}", headers={"Prefer": "wait=10"})
+        shop.http.request("DELETE", f"/v1/orders/{number}/sections/2/holds/{reason}", headers={"Prefer": "wait=30"})
     order = shop.applied(number, "sections/2/shipments", parcel)
     assert item(order, "MUG-01")["state"] == "shipped"
 

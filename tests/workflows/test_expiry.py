@@ -1,6 +1,5 @@
 """An order that is not paid in time gives everything back: stock, points, and what a card may still be charged."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,17 +11,6 @@ from domain.reorder import Wanted
 from domain.states import ChangeStatus, OrderStatus, RequestStatus, SectionStatus, TenderStatus
 from tests.stack import STORE, Shop, a_checkout
 
-WINDOW_SECONDS = 2
-
-
-@pytest.fixture
-async def hasty(shop: Shop) -> AsyncIterator[Shop]:
-    """The store gives its customers two seconds to pay."""
-    change = "UPDATE store SET payment_window_seconds = :seconds WHERE id = :store"
-    await shop.sql(change, seconds=WINDOW_SECONDS, store=STORE)
-    yield shop
-    await shop.sql(change, seconds=1800, store=STORE)
-
 
 async def shelf(shop: Shop) -> list[tuple[Any, ...]]:
     """Pieces of what the checkout takes, and the customer's points."""
@@ -32,19 +20,20 @@ async def shelf(shop: Shop) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("card", [None, "tok_3ds", "tok_lost"], ids=["nothing more", "3-D Secure", "declined"])
-async def test_stock_and_points_come_back_when_the_window_closes(hasty: Shop, card: str | None) -> None:
-    before = await shelf(hasty)
+async def test_stock_and_points_come_back_when_the_window_closes(shop: Shop, card: str | None) -> None:
+    before = await shelf(shop)
     legs = (AskedPayment("points", 7700), *((AskedPayment("card", 50000, card),) if card else ()))
-    placed = await hasty.checkout(a_checkout(payments=legs, payment_mode="accumulate"))
+    placed = await shop.checkout(a_checkout(payments=legs, payment_mode="accumulate"))
     assert placed.answer is not None
     assert placed.answer.status == "pending_payment"
-    assert await shelf(hasty) != before
-    await hasty.becomes(placed.number, "the window closes", lambda o: o.status is OrderStatus.EXPIRED)
-    order = await hasty.becomes(placed.number, "all is given back", lambda o: not o.in_flight)
-    assert await shelf(hasty) == before
+    assert await shelf(shop) != before
+    await shop.runs_out(placed.number)
+    await shop.becomes(placed.number, "the window closes", lambda o: o.status is OrderStatus.EXPIRED)
+    order = await shop.becomes(placed.number, "all is given back", lambda o: not o.in_flight)
+    assert await shelf(shop) == before
     assert order.payments[0].status is TenderStatus.VOIDED
     assert sum(p.exposed for p in order.payments) == 0
-    await hasty.closes(placed.number)
+    await shop.closes(placed.number)
 
 
 async def an_unpaid_exchange(shop: Shop) -> Order:
