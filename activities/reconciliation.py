@@ -257,8 +257,8 @@ class ReconciliationActivities(ReconciliationSteps):
     async def judge_payouts(self, account: str) -> Tally:
         """The bank's credits against the sums of the lines of their payouts, to the last unit.
 
-        Lines that name no payout are of the one of the day on which they are paid out; of lines that do not even say
-        that (Stripe's), no sum can be told: their credits are ``timing``.
+        Lines that name no payout are of the one of the day on which they are paid out; where lines do not even say
+        that (payouts by hand at Stripe), no sum can be told: their credits are ``timing``.
         """
         counted: Counter[str] = Counter()
         opened, healed = [], []

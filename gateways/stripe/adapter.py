@@ -25,12 +25,13 @@ from domain.gateway import (
     Retry,
 )
 from gateways.field import Unreadable
-from gateways.gateway import Account, Gateway, GatewayUnavailable, SettlementLine, WebhookBatch
+from gateways.gateway import Account, Gateway, SettlementLine, WebhookBatch
 from gateways.stripe import reading, wire
 from gateways.stripe.client import StripeLine
 from gateways.stripe.currency import Inexpressible
 from gateways.stripe.inquiry import Inquiry, read, unfound, with_issues
 from gateways.stripe.session import session_of
+from gateways.stripe.settlement import settlement_lines
 from gateways.stripe.webhook import read_webhook
 from gateways.transport import USUAL_PATIENCE, Patience, Reply, malformed, not_executed
 
@@ -152,23 +153,9 @@ class StripeGateway(Gateway):
         return read_webhook(raw, headers, secret=self._webhook_secret, now=self._clock())
 
     @override
-    async def settlement_lines(self, day: date) -> AsyncIterator[SettlementLine]:
-        """The balance transactions of a day in UTC, the newest first. Raises `GatewayUnavailable`."""
-        after: str | None = None
-        while True:
-            reply = await self._line.send(OperationKind.LOOKUP, wire.balance(day, after))
-            if isinstance(reply, Answer) or reply.status >= 400:
-                raise GatewayUnavailable(f"{self._account} gave no settlement of {day}")
-            try:
-                page = wire.items(reply.body)
-                lines = [wire.settlement_line(self._account, one) for one in page]
-            except (Unreadable, Inexpressible) as error:
-                raise GatewayUnavailable(f"{self._account} gave a settlement of {day} that cannot be read") from error
-            for line in lines:
-                yield line
-            if not lines or reply.body.get("has_more") is not True:
-                return
-            after = lines[-1].line_id
+    def settlement_lines(self, day: date) -> AsyncIterator[SettlementLine]:
+        """What was paid out on a day (UTC), and the balance transactions of that day. Raises `GatewayUnavailable`."""
+        return settlement_lines(self._line, self._account, day)
 
     @override
     async def close(self) -> None:

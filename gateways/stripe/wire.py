@@ -7,7 +7,7 @@ merchant reference; a refund carries ``metadata[operation]``, our key, and if it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeGuard
 from urllib.parse import quote
@@ -25,7 +25,9 @@ _EXPAND_REFUND = ["payment_intent.latest_charge"]
 _SESSIONS = "/v1/checkout/sessions"
 _EXPAND_SESSION = ["payment_intent.latest_charge.refunds"]
 _SESSION_ID = "cs_"
+_BALANCE = "/v1/balance_transactions"
 _PAGE = 100
+_BALANCE_PAGE: Mapping[str, Any] = {"limit": _PAGE, "expand": ["data.source"]}
 _KINDS = {
     "charge": "charge",
     "refund": "refund",
@@ -210,16 +212,45 @@ def search(merchant_ref: str) -> Outgoing:
     return Outgoing("get", f"{_INTENTS}/search", {"query": query, "limit": 2, "expand": expand})
 
 
-def balance(day: date, after: str | None) -> Outgoing:
-    """A page of the balance transactions of a day (UTC), the newest first."""
+def balance(day: date) -> Outgoing:
+    """The balance transactions that were made on a day (UTC), the newest first."""
+    return Outgoing("get", _BALANCE, {"created": _within(day), **_BALANCE_PAGE})
+
+
+def payouts(day: date) -> Outgoing:
+    """The payouts that arrive at the bank on a day (UTC)."""
+    return Outgoing("get", "/v1/payouts", {"arrival_date": _within(day), "limit": _PAGE})
+
+
+def made_up_of(payout_ref: str) -> Outgoing:
+    """The balance transactions that a payout is made of, and its own."""
+    return Outgoing("get", _BALANCE, {"payout": payout_ref, **_BALANCE_PAGE})
+
+
+def page_after(outgoing: Outgoing, last_id: str | None) -> Outgoing:
+    """The page of a list that follows on an object; None: the first."""
+    return outgoing if last_id is None else replace(outgoing, params={**outgoing.params, "starting_after": last_id})
+
+
+def is_explained(payout: Mapping[str, Any]) -> bool:
+    """Whether Stripe tells what a payout is made of: not of one by hand. What has failed brings nothing to the bank."""
+    automatic = payout.get("automatic") is True
+    explained = payout.get("reconciliation_status", "completed" if automatic else "not_applicable")
+    return automatic and explained == "completed" and payout.get("status") not in {"failed", "canceled"}
+
+
+def _within(day: date) -> dict[str, int]:
     start = datetime.combine(day, time(), UTC)
-    created = {"gte": int(start.timestamp()), "lt": int((start + timedelta(days=1)).timestamp())}
-    params: dict[str, Any] = {"created": created, "limit": _PAGE, "expand": ["data.source"]}
-    return Outgoing("get", "/v1/balance_transactions", params if after is None else {**params, "starting_after": after})
+    return {"gte": int(start.timestamp()), "lt": int((start + timedelta(days=1)).timestamp())}
 
 
-def settlement_line(account: str, transaction: Mapping[str, Any]) -> SettlementLine:
-    """One balance transaction, in minor units of the balance's currency. Raises `Unreadable`, `Inexpressible`."""
+def settlement_line(
+    account: str, transaction: Mapping[str, Any], payout: Mapping[str, Any] | None = None
+) -> SettlementLine:
+    """One balance transaction, in minor units of the balance's currency; ``payout``: which it is known to be a part of.
+
+    Raises `Unreadable`, `Inexpressible`.
+    """
     source = transaction.get("source")
     about = source if isinstance(source, dict) else {}
     currency = text(transaction, "currency").upper()
@@ -236,7 +267,8 @@ def settlement_line(account: str, transaction: Mapping[str, Any]) -> SettlementL
         net=net,
         currency=currency,
         occurred_at=datetime.fromtimestamp(whole(transaction, "created"), UTC),
-        paid_on=None,
+        paid_on=datetime.fromtimestamp(whole(payout, "arrival_date"), UTC).date() if payout else None,
+        payout_ref=text(payout, "id") if payout else None,
     )
 
 

@@ -1,63 +1,34 @@
 """The sandbox's NICE an hour and a week later, on a clock of the test's own."""
 
-import asyncio
 import dataclasses
 import html
-import json
 import re
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
-from starlette.applications import Starlette
 
 from domain.gateway import Answer, Call, OperationKind, Outcome
 from gateways.gateway import Account
 from gateways.nice.adapter import NiceGateway
-from gateways.sandbox.server.fault import FaultBook
-from gateways.sandbox.server.ledger import Ledger
-from gateways.sandbox.server.payment import Payment
-from gateways.sandbox.server.personality import Counter
-from gateways.sandbox.server.storage import Storage
 from gateways.sandbox.server.vendors.nice import NicePersonality
 from tests.gateways.rig import KEY
 from tests.gateways.rigs.nice_example import CHARGE, CLIENT_KEY, ORDER, about
+from tests.gateways.stage import Stage
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
 
 
-class Later:
+class Later(Stage):
     """A NICE in this process whose clock can be put forward."""
 
     def __init__(self, folder: Path) -> None:
-        self.began = self.now = float(int(time.time()))
-        self._storage = Storage(folder)
-        self._ledger = Ledger(self._storage, pending_seconds=1, announce=self._announce)
-        self._counter = Counter(
-            vendor="nice",
-            storage=self._storage,
-            ledger=self._ledger,
-            faults=FaultBook(),
-            keys={"nice-a": KEY},
-            public_url="http://pg.test",
-            pending_seconds=1,
-            slow_seconds=0,
-            clock=lambda: self.now,
-            put_off=asyncio.Event(),
-            poster=lambda *_event: None,
-        )
-        self._voice = NicePersonality(self._counter)
-        app = Starlette(routes=self._voice.routes())
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app))
-        account = Account("nice-a", "http://pg.test/nice/nice-a", KEY, merchant=CLIENT_KEY)
-        self.gateway = NiceGateway(account, client=self.client, clock=lambda: self.now)
-
-    def _announce(self, payment: Payment, operation: str, now: float) -> None:
-        self._voice.announce(payment, operation, now)
+        super().__init__(folder, "nice", "nice-a", NicePersonality)
+        self.began = self.now
+        account = Account("nice-a", self.url, KEY, merchant=CLIENT_KEY)
+        self.gateway = NiceGateway(account, client=self.http, clock=lambda: self.now)
 
     async def ask(self, kind: OperationKind) -> Answer:
         """Look up or neutralise the charge, by our own reference, as when its answer was lost."""
@@ -65,20 +36,8 @@ class Later:
 
     def net(self) -> int:
         """What the ledger has kept of the charge."""
-        payment = self._ledger.find_by_merchant_ref("nice-a", ORDER)
+        payment = self.ledger.find_by_merchant_ref("nice-a", ORDER)
         return 0 if payment is None else payment.kept
-
-    def run_jobs(self) -> int:
-        """Do what is due by now."""
-        due = self._storage.connection.execute("SELECT * FROM jobs WHERE due_at <= ?", (self.now,)).fetchall()
-        for job in due:
-            with self._storage.transaction():
-                self._voice.run_job(job["account"], job["name"], json.loads(job["payload"]), self.now)
-        return len(due)
-
-    async def close(self) -> None:
-        await self.client.aclose()
-        self._storage.close()
 
 
 @pytest.fixture
@@ -101,7 +60,7 @@ async def deposited_to(later: Later) -> Answer:
     action = (await later.gateway.perform(call)).action
     assert action is not None
     asked = {**action.fields, "action": "approve"}
-    page = (await later.client.post("http://pg.test/nice/nice-a/window/decision", data=asked)).text
+    page = (await later.http.post("http://pg.test/nice/nice-a/window/decision", data=asked)).text
     fields = {name: html.unescape(value) for name, value in re.findall(r'name="([^"]*)" value="([^"]*)"', page)}
     details = {name: fields[name] for name in ("tid", "amount", "signature")} | {"auth_token": fields["authToken"]}
     answer = await later.gateway.perform(dataclasses.replace(call, details=details))
@@ -164,8 +123,8 @@ async def test_what_a_net_cancel_did_not_find_is_settled_only_a_minute_after_it_
 
 async def test_an_access_token_opens_for_half_an_hour(later: Later) -> None:
     base = "http://pg.test/nice/nice-a/v1"
-    token = (await later.client.post(f"{base}/access-token", auth=(CLIENT_KEY, KEY))).json()["accessToken"]
+    token = (await later.http.post(f"{base}/access-token", auth=(CLIENT_KEY, KEY))).json()["accessToken"]
     for seconds, status in ((1800, 200), (1, 401)):
         later.now += seconds
-        seen = await later.client.get(f"{base}/payments/x", headers={"Authorization": f"Bearer {token}"})
+        seen = await later.http.get(f"{base}/payments/x", headers={"Authorization": f"Bearer {token}"})
         assert seen.status_code == status

@@ -358,7 +358,7 @@ def test_what_can_be_expanded_may_be_absent(merchant: Merchant) -> None:
         assert (error["http"], error["message"]) == (400, f"This property cannot be expanded ({name}).")
 
 
-def test_nothing_is_paid_out_or_disputed(merchant: Merchant) -> None:
+def test_who_took_nothing_is_paid_nothing_and_nothing_is_disputed(merchant: Merchant) -> None:
     for name in ("payouts", "disputes"):
         empty = {"object": "list", "data": [], "has_more": False, "url": f"/v1/{name}"}
         assert merchant.get(f"/{name}") == empty

@@ -1,32 +1,25 @@
 """Toss's webhooks leave unsigned, are repeated until 200, and go wrong as armed; windows and accounts expire."""
 
-import asyncio
 import dataclasses
 import http.server
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
-from starlette.applications import Starlette
 from typing_extensions import override
 
 from domain.gateway import Call, Outcome
 from gateways.gateway import Account, WebhookEvent, WebhookTrust
-from gateways.sandbox.server.fault import FaultBook
-from gateways.sandbox.server.ledger import Ledger
-from gateways.sandbox.server.payment import Payment
-from gateways.sandbox.server.personality import Counter
-from gateways.sandbox.server.storage import Storage
 from gateways.sandbox.server.vendors.toss import TossPayments
 from gateways.toss.adapter import TossGateway
 from tests.gateways.rig import KEY, LOOKUP, NEUTRALIZE, REFUND, VOID, SandboxServer, eventually, succeeded
 from tests.gateways.rigs.toss import CUSTOMER, TossRig, an_account
 from tests.gateways.rigs.toss_samples import CHARGE, WINDOW, about
+from tests.gateways.stage import Stage
 
 ACCOUNT = "toss-d"
 Start = Callable[..., SandboxServer]
@@ -140,63 +133,23 @@ async def test_a_billing_charge_sends_no_event_of_its_success(start: Start, shop
     await rig.gateway.close()
 
 
-class Clock:
-    """Unix seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Stage:
-    """The personality over its own ledger, in this process, with a clock that a test moves."""
+class TossStage(Stage):
+    """A Toss in this process whose clock can be put forward."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = Clock()
-        self.storage = Storage(folder)
-        self.posted: list[dict[str, Any]] = []
-        ledger = Ledger(self.storage, pending_seconds=1.0, announce=self._announce)
-        counter = Counter(
-            vendor="toss",
-            storage=self.storage,
-            ledger=ledger,
-            faults=FaultBook(),
-            keys={ACCOUNT: KEY},
-            public_url="http://pg.test",
-            pending_seconds=1.0,
-            slow_seconds=0.0,
-            clock=self.clock,
-            put_off=asyncio.Event(),
-            poster=lambda _account, _event, body, _operation, _now: self.posted.append(json.loads(body)),
-        )
-        self.voice = TossPayments(counter)
-        app = Starlette(routes=self.voice.routes())
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://pg.test")
-        account = Account(ACCOUNT, f"http://pg.test/toss/{ACCOUNT}", KEY)
-        self.gateway = TossGateway(account, client=self.http, clock=self.clock)
-
-    def _announce(self, payment: Payment, operation: str, now: float) -> None:
-        self.voice.announce(payment, operation, now)
+        super().__init__(folder, "toss", ACCOUNT, TossPayments)
+        self.gateway = TossGateway(Account(ACCOUNT, self.url, KEY), client=self.http, clock=lambda: self.now)
 
     async def pay(self, url: str) -> None:
         """The customer chooses an instrument."""
         assert (await self.http.post(url, data={"action": "pay", "instrument": "tok_ok"})).status_code == 303
 
-    def run_jobs(self) -> None:
-        """What is due by the clock."""
-        due = self.storage.connection.execute("SELECT * FROM jobs WHERE due_at <= ?", (self.clock(),)).fetchall()
-        for job in due:
-            with self.storage.transaction():
-                self.voice.run_job(job["account"], job["name"], json.loads(job["payload"]), self.clock())
-
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    built = Stage(tmp_path)
+async def stage(tmp_path: Path) -> AsyncIterator[TossStage]:
+    built = TossStage(tmp_path)
     yield built
-    built.storage.close()
+    await built.close()
 
 
 def fresh(call: Call) -> Call:
@@ -205,22 +158,22 @@ def fresh(call: Call) -> Call:
 
 @pytest.mark.parametrize(("authenticated", "seconds"), [(False, 1_800), (True, 600)])
 async def test_a_window_expires_by_itself_and_then_cannot_be_confirmed(
-    stage: Stage, seconds: int, *, authenticated: bool
+    stage: TossStage, seconds: int, *, authenticated: bool
 ) -> None:
     call = fresh(WINDOW)
     opened = await stage.gateway.perform(call)
     assert opened.action is not None
     assert opened.action.url is not None
     if authenticated:
-        stage.clock.now += 1_000
+        stage.now += 1_000
         await stage.pay(opened.action.url)
     waiting = Outcome.UNKNOWN if authenticated else Outcome.ACTION_REQUIRED
-    stage.clock.now += seconds - 1
+    stage.now += seconds - 1
     stage.run_jobs()
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is waiting
     assert (await stage.gateway.perform(about(call, NEUTRALIZE))).outcome is Outcome.PENDING
     assert stage.posted == []
-    stage.clock.now += 1
+    stage.now += 1
     stage.run_jobs()
     stage.run_jobs()
     assert [event["data"]["status"] for event in stage.posted] == ["EXPIRED"]
@@ -232,13 +185,13 @@ async def test_a_window_expires_by_itself_and_then_cannot_be_confirmed(
     assert (await stage.gateway.perform(about(call, NEUTRALIZE))).outcome is Outcome.SUCCEEDED
 
 
-async def test_a_virtual_account_expires_when_it_is_due(stage: Stage) -> None:
+async def test_a_virtual_account_expires_when_it_is_due(stage: TossStage) -> None:
     call = fresh(dataclasses.replace(CHARGE, token=None, method="virtual_account"))
     opened = await stage.gateway.perform(call)
     assert opened.action is not None
-    stage.clock.now += 168 * 3600 - 1
+    stage.now += 168 * 3600 - 1
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is Outcome.ACTION_REQUIRED
-    stage.clock.now += 1
+    stage.now += 1
     assert (await stage.gateway.perform(about(call, LOOKUP))).outcome is Outcome.DECLINED
     stage.run_jobs()
     assert [event.get("data", event)["status"] for event in stage.posted] == ["WAITING_FOR_DEPOSIT", "EXPIRED"]
@@ -256,7 +209,7 @@ async def test_a_virtual_account_expires_when_it_is_due(stage: Stage) -> None:
     ],
 )
 async def test_a_virtual_account_is_told_of_when_it_is_issued_paid_and_cancelled(
-    stage: Stage, told: list[str], *, deposited: bool
+    stage: TossStage, told: list[str], *, deposited: bool
 ) -> None:
     call = fresh(dataclasses.replace(CHARGE, token=None, method="virtual_account"))
     reference = (await stage.gateway.perform(call)).reference
@@ -276,18 +229,18 @@ async def test_a_virtual_account_is_told_of_when_it_is_issued_paid_and_cancelled
     assert len({one["transactionKey"] for one in callbacks}) == len(callbacks)
 
 
-async def test_a_key_is_forgotten_after_fifteen_days(stage: Stage) -> None:
+async def test_a_key_is_forgotten_after_fifteen_days(stage: TossStage) -> None:
     headers = {"Authorization": "Basic a2V5LW9mLXRoZS1sYXdzOg==", "Idempotency-Key": "a-key"}
     url = f"http://pg.test/toss/{ACCOUNT}/v1/billing/tok_ok"
     answers = []
     for days in (0, 14.9, 0.2, 0, 15):
-        stage.clock.now += days * 86_400
+        stage.now += days * 86_400
         order = {"orderId": f"order-{uuid4().hex[:12]}", "orderName": "x", "amount": 1_000, "customerKey": CUSTOMER}
         answers.append((await stage.http.post(url, json=order, headers=headers)).content)
     assert answers[0] == answers[1] != answers[2] == answers[3] != answers[4]
 
 
-async def test_another_secret_key_does_not_open_the_account(stage: Stage) -> None:
+async def test_another_secret_key_does_not_open_the_account(stage: TossStage) -> None:
     refused = await stage.http.get(
         f"http://pg.test/toss/{ACCOUNT}/v1/payments/x", headers={"Authorization": "Basic dGVzdF9za194Og=="}
     )

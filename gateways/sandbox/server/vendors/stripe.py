@@ -24,6 +24,7 @@ from gateways.sandbox.server.vendors.stripe_checkout import RUN_OUT
 from gateways.sandbox.server.vendors.stripe_endpoints import Endpoint, endpoints
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
 from gateways.sandbox.server.vendors.stripe_objects import API_VERSION, new_id
+from gateways.sandbox.server.vendors.stripe_payout import PAY_OUT
 
 Json = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
@@ -103,6 +104,8 @@ class StripeVoice(Personality):
     def run_job(self, account: str, name: str, payload: Json, now: float) -> None:
         if name == RUN_OUT:
             self._book.checkouts.run_out(account, payload["session"])
+        elif name == PAY_OUT:
+            self._book.payouts.pay_out(account, payload["payday"])
         else:
             self._book.refunds.end(account, payload["refund"], payload["status"], payload["key"])
 

@@ -16,6 +16,7 @@ from gateways.sandbox.server.vendors.stripe_checkout import Checkouts
 from gateways.sandbox.server.vendors.stripe_event import Events
 from gateways.sandbox.server.vendors.stripe_instrument import declined
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
+from gateways.sandbox.server.vendors.stripe_payout import Payouts
 from gateways.sandbox.server.vendors.stripe_person import People
 from gateways.sandbox.server.vendors.stripe_refund import Refunds
 from gateways.sandbox.server.vendors.stripe_shelf import Shelf
@@ -36,8 +37,9 @@ class Book:
         self.shelf = Shelf(counter)
         self.events = Events(counter, self.shelf)
         self.people = People(counter, self.shelf, self.events)
-        self.refunds = Refunds(counter, self.shelf, self.events)
-        self.till = Till(counter, self.shelf, self.events)
+        self.payouts = Payouts(counter, self.shelf, self.events)
+        self.till = Till(counter, self.shelf, self.events, self.payouts)
+        self.refunds = Refunds(counter, self.shelf, self.events, self.payouts)
         self.checkouts = Checkouts(counter, self.shelf, self.events, self)
 
     def create(self, account: str, params: Json, key: str) -> Json:
@@ -293,7 +295,7 @@ class Book:
             entry.update(available_on=entry["created"], status="available")
         charge.update(captured=True, amount_captured=amount, balance_transaction=entry["id"])
         intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
-        self.shelf.put(account, entry)
+        self.payouts.enter(account, entry)
 
 
 _ASKS = "tok_3ds"

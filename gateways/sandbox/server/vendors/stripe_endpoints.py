@@ -125,9 +125,9 @@ def _money(book: Book) -> list[Endpoint]:
         *(_get(f"{at}/{{id}}", "only_expand", lambda a, i, _, __: till.take_transaction(a, i)) for at in lines),
         _get("/events", "list_events", lambda a, _, p, __: events.page(a, p)),
         _get("/events/{id}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "event")),
-        _get("/payouts", "list_payouts", lambda a, _, p, __: till.list_nothing(a, p, "payout")),
+        _get("/payouts", "list_payouts", lambda a, _, p, __: book.payouts.page(a, p)),
         _get("/payouts/{id}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "payout")),
-        _get("/disputes", "list_disputes", lambda a, _, p, __: till.list_nothing(a, p, "dispute")),
+        _get("/disputes", "list_disputes", lambda a, _, p, __: till.list_disputes(a, p)),
         _get("/disputes/{id}", "only_expand", lambda a, i, _, __: shelf.take(a, i, "dispute")),
     ]
 

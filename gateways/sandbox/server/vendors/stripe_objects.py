@@ -18,7 +18,7 @@ _BLOCKED = {
 _DISPLAY_BRANDS = {"amex": "american_express", "diners": "diners_club"}
 _ID_SHAPES = {
     **dict.fromkeys(("pi", "ch", "re", "txn", "evt"), ("3", 24)),
-    **dict.fromkeys(("pm", "li", "price"), ("1", 24)),
+    **dict.fromkeys(("pm", "li", "price", "po", "ba"), ("1", 24)),
     "cus": ("", 14),
     "cs_test": ("a1", 58),
     "req": ("", 14),
@@ -57,7 +57,7 @@ def payment_method(card: dict[str, Any], chosen: dict[str, Any], now: float) -> 
             "display_brand": _DISPLAY_BRANDS.get(card["brand"], card["brand"]),
             "exp_month": card["exp_month"],
             "exp_year": card["exp_year"],
-            "fingerprint": _fingerprint(card["brand"] + card["country"] + card["last4"]),
+            "fingerprint": fingerprint(card["brand"] + card["country"] + card["last4"]),
             "funding": card["funding"],
             "generated_from": None,
             "last4": card["last4"],
@@ -282,7 +282,8 @@ def refund(
 def balance_transaction(source: dict[str, Any], amount: int, kind: str, now: float) -> dict[str, Any]:
     """What moved in the merchant's balance; ``amount`` is signed, the sandbox takes no fee.
 
-    ``kind``: ``charge``, ``refund``, or ``refund_failure``, which Stripe reports under the category of the same name.
+    ``kind``: ``charge``, ``refund``, ``refund_failure`` or ``payout``, which Stripe reports under the category of the
+    same name.
     """
     return {
         "id": new_id("txn"),
@@ -349,5 +350,5 @@ def _card_details(intent: dict[str, Any], card: dict[str, Any], now: float) -> d
     }
 
 
-def _fingerprint(last4: str) -> str:
+def fingerprint(last4: str) -> str:
     return hashlib.sha256(last4.encode()).hexdigest()[:16]

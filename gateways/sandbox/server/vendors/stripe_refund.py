@@ -10,6 +10,7 @@ from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_objects as objects
 from gateways.sandbox.server.vendors.stripe_event import Events
 from gateways.sandbox.server.vendors.stripe_intake import Complaint
+from gateways.sandbox.server.vendors.stripe_payout import Payouts
 from gateways.sandbox.server.vendors.stripe_shelf import Shelf
 from gateways.sandbox.server.vendors.stripe_words import money
 
@@ -21,11 +22,12 @@ _REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 class Refunds:
     """Money that goes back."""
 
-    def __init__(self, counter: Counter, shelf: Shelf, events: Events) -> None:
+    def __init__(self, counter: Counter, shelf: Shelf, events: Events, payouts: Payouts) -> None:
         self._counter = counter
         self._ledger = counter.ledger
         self._shelf = shelf
         self._events = events
+        self._payouts = payouts
 
     def create(self, account: str, params: Json, key: str) -> Json:
         """``POST /v1/refunds`` of a PaymentIntent or a charge. A refund may fail after it has succeeded."""
@@ -130,7 +132,7 @@ class Refunds:
         self._ledger.refund(payment, refund["amount"], payment.currency, self._counter.stamp(account, key))
         entry = objects.balance_transaction(refund, -refund["amount"], "refund", self._counter.clock())
         refund.update(status="succeeded", balance_transaction=entry["id"])
-        self._shelf.put(account, entry)
+        self._payouts.enter(account, entry)
 
     def _come_again(self, account: str, charge: Json, refund: Json, key: str) -> None:
         """The bank sent it back: the merchant has the money again."""
@@ -141,7 +143,7 @@ class Refunds:
             status="failed", failure_reason="expired_or_canceled_card", failure_balance_transaction=entry["id"]
         )
         set_aside(charge, -refund["amount"])
-        self._shelf.put(account, entry)
+        self._payouts.enter(account, entry)
 
 
 def set_aside(charge: Json, amount: int) -> None:

@@ -25,6 +25,8 @@ _KIND_OF = {
     "pm": "payment_method",
     "cus": "customer",
     "prod": "product",
+    "po": "payout",
+    "ba": "bank_account",
 }
 _SPELT = {"payment_method": "PaymentMethod"}
 _PATH_PARAMS = {"payment_intent": "intent", "checkout.session": "session"}
@@ -133,13 +135,13 @@ class Shelf:
 
     def page(self, account: str, kind: str, params: Json, url: str, fits: Filter) -> Json:
         """A page of the objects of a kind that fit, the newest first; ``created`` is a time or ``gt gte lt lte``."""
-        limit, within = intake.limit(params), _created_within(params)
+        limit, made = intake.limit(params), within(params, "created")
         after, before = intake.cursors(params)
         for name, cursor in (("starting_after", after), ("ending_before", before)):
             if cursor is not None:
                 self.take(account, cursor, kind, param=name)
         there = self.newest(account, kind, than=after) if before is None else self.newer(account, kind, before)
-        fitting = (one for one in there if not one.get("deleted") and within(one) and fits(one))
+        fitting = (one for one in there if not one.get("deleted") and made(one) and fits(one))
         found = list(islice(fitting, limit + 1))
         shown = found[:limit]
         return objects.page(shown if before is None else shown[::-1], url, has_more=len(found) > limit)
@@ -153,8 +155,8 @@ class Shelf:
             return self.page(account, "refund", params, url, lambda _: True)
         else:
             self.take(account, charge_id, "charge", param="charge")
-        within = _created_within(params)
-        there = [one for one in self.refunds_of(account, charge_id or "") if within(one)]
+        made = within(params, "created")
+        there = [one for one in self.refunds_of(account, charge_id or "") if made(one)]
         return _page_of(there, "refund", params, url)
 
     def list_parts(self, account: str, thing: Json, name: str, params: Json) -> Json:
@@ -269,18 +271,24 @@ def _page_of(there: list[Json], kind: str, params: Json, url: str) -> Json:
     return objects.page(later[:limit], url, has_more=len(later) > limit)
 
 
-def _created_within(params: Json) -> Filter:
-    created = params.get("created")
-    if created is None:
+def within(params: Json, name: str) -> Filter:
+    """A filter by a time, Unix seconds: that very one, or ``gt gte lt lte``. Raises `Complaint`."""
+    given = params.get(name)
+    if given is None:
         return lambda _: True
-    bounds = created if isinstance(created, dict) else {"gte": created, "lte": created}
+    bounds = given if isinstance(given, dict) else {"gte": given, "lte": given}
     checks = {"gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__}
-    for name, value in bounds.items():
-        if name not in checks:
-            raise Complaint(400, f"Invalid created: {name}", param="created")
+    for word, value in bounds.items():
+        if word not in checks:
+            raise Complaint(400, f"Invalid {name}: {word}", param=name)
         if not str(value).isdecimal():
-            raise Complaint(400, f"Invalid created: {str(value)[:60]} is no time in Unix seconds.", param="created")
-    return lambda thing: all(checks[name](thing["created"], int(value)) for name, value in bounds.items())
+            raise Complaint(400, f"Invalid {name}: {str(value)[:60]} is no time in Unix seconds.", param=name)
+    return lambda thing: all(checks[word](thing[name], int(value)) for word, value in bounds.items())
+
+
+def is_like(thing: Json, wanted: Json) -> bool:
+    """Whether an object has what is wanted; None: whatever it has."""
+    return all(value is None or thing.get(name) == value for name, value in wanted.items())
 
 
 def _path_param(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""What the Stripe personality tells of money that has moved: charges, the balance, and that nothing is paid out."""
+"""What the Stripe personality tells of money that has moved: charges and the balance."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ from gateways.sandbox.server.personality import Counter
 from gateways.sandbox.server.vendors import stripe_intake as intake
 from gateways.sandbox.server.vendors import stripe_objects as objects
 from gateways.sandbox.server.vendors.stripe_event import Events
-from gateways.sandbox.server.vendors.stripe_shelf import Shelf
+from gateways.sandbox.server.vendors.stripe_payout import Payouts
+from gateways.sandbox.server.vendors.stripe_shelf import Shelf, is_like
 
 Json = dict[str, Any]
 
@@ -14,15 +15,16 @@ Json = dict[str, Any]
 class Till:
     """Charges and balance transactions of all accounts."""
 
-    def __init__(self, counter: Counter, shelf: Shelf, events: Events) -> None:
+    def __init__(self, counter: Counter, shelf: Shelf, events: Events, payouts: Payouts) -> None:
         self._counter = counter
         self._shelf = shelf
         self._events = events
+        self._payouts = payouts
 
     def list_charges(self, account: str, params: Json) -> Json:
         """``GET /v1/charges``."""
         wanted = {name: intake.text(params, name) for name in ("customer", "payment_intent", "transfer_group")}
-        return self._shelf.page(account, "charge", params, "/v1/charges", lambda one: _is_like(one, wanted))
+        return self._shelf.page(account, "charge", params, "/v1/charges", lambda one: is_like(one, wanted))
 
     def update_charge(self, account: str, charge_id: str, params: Json) -> Json:
         """``POST /v1/charges/{id}``."""
@@ -40,11 +42,16 @@ class Till:
         return self._settled(self._shelf.take(account, transaction_id, "balance_transaction"))
 
     def list_balance(self, account: str, params: Json) -> Json:
-        """``GET /v1/balance_transactions``. The sandbox pays nothing out, so no payout has any."""
-        wanted = {name: intake.text(params, name) for name in ("type", "currency", "source", "payout")}
-        found = self._shelf.page(
-            account, "balance_transaction", params, "/v1/balance_transactions", lambda one: _is_like(one, wanted)
-        )
+        """``GET /v1/balance_transactions``; of a ``payout``: what it is made of, and itself."""
+        wanted = {name: intake.text(params, name) for name in ("type", "currency", "source")}
+        payout = intake.text(params, "payout")
+        if payout is not None:
+            self._shelf.take(account, payout, "payout", param="payout")
+
+        def fits(one: Json) -> bool:
+            return is_like(one, wanted) and (payout is None or self._payouts.payout_of(account, one["id"]) == payout)
+
+        found = self._shelf.page(account, "balance_transaction", params, "/v1/balance_transactions", fits)
         return {**found, "data": [self._settled(one) for one in found["data"]]}
 
     def balance(self, account: str) -> Json:
@@ -59,14 +66,10 @@ class Till:
             sums[one["currency"]] = (available, pending)
         return objects.balance(sums or {"usd": (0, 0)})
 
-    def list_nothing(self, account: str, params: Json, kind: str) -> Json:
-        """A list of what the sandbox never has: payouts, disputes."""
-        return self._shelf.page(account, kind, params, f"/v1/{kind}s", lambda _: True)
+    def list_disputes(self, account: str, params: Json) -> Json:
+        """``GET /v1/disputes``: the sandbox never has any."""
+        return self._shelf.page(account, "dispute", params, "/v1/disputes", lambda _: True)
 
     def _settled(self, transaction: Json) -> Json:
         is_there = transaction["available_on"] <= self._counter.clock()
         return {**transaction, "status": "available" if is_there else "pending"}
-
-
-def _is_like(thing: Json, wanted: Json) -> bool:
-    return all(value is None or thing.get(name) == value for name, value in wanted.items())

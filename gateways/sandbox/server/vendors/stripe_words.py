@@ -149,6 +149,9 @@ EXPANDABLE: dict[str, frozenset[str]] = {
             "source_transfer_reversal transfer_reversal"
         ),
         "balance_transaction": "source",
+        "payout": (
+            "application_fee balance_transaction destination failure_balance_transaction original_payout reversed_by"
+        ),
         "payment_method": "customer",
         "customer": "default_source test_clock",
         "checkout.session": "customer invoice line_items payment_intent payment_link setup_intent subscription",
