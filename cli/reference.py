@@ -19,6 +19,7 @@ from cli.refusal import Refusal
 from commands.idempotency import LEASE
 from contracts.queues import GATEWAY_CALL_TIMEOUT, STORE_STEP_TIMEOUT
 from domain import states
+from domain.cascade import STUCK_AFTER_LOOKS
 from domain.errors import Rejected
 from domain.reorder import DIFFERENCE_WAITS
 from domain.resolution import (
@@ -204,7 +205,8 @@ def _resolution() -> Iterator[str]:
         "## The outcome is `pending` or `action_required`",
         "",
         f"Lookups after {_pauses(PENDING_LADDER)} s; after {LONG_PENDING} of them one every {SLOWLY} s. News wakes",
-        "the order at once.",
+        f"the order at once. What is still `pending` after {STUCK_AFTER_LOOKS} looks, some two weeks, is flagged",
+        "(`requires_review`). The asking goes on.",
         "",
         "## Nobody wants the payment any more",
         "",

@@ -34,6 +34,8 @@ OPEN_CHANGES = frozenset({ChangeStatus.DRAFT, ChangeStatus.AWAITING_PAYMENT})
 OPEN_REFUNDS = frozenset({RefundStatus.REQUESTED, RefundStatus.PLANNED, RefundStatus.EXECUTING})
 STUCK_AFTER_TRIES = 5
 """Sends of one operation that were provably not executed, before a person is told; it is sent again all the same."""
+STUCK_AFTER_LOOKS = 4_000
+"""Looks at what a PG has taken on and not ended, two weeks of them (`domain.resolution`): no bank takes longer."""
 
 
 def cascade(order: Order) -> Order:
@@ -170,6 +172,7 @@ def _requires_review(order: Order) -> bool:
         or any(_is_stuck(order, o) for o in order.operations if o.outcome is Outcome.DECLINED or o.reversed_amount)
         or any(o.contradicted for o in order.operations)
         or any(o.outcome is Outcome.INITIATED and o.tries >= STUCK_AFTER_TRIES for o in order.operations)
+        or any(o.outcome is Outcome.PENDING and o.tries >= STUCK_AFTER_LOOKS for o in order.operations)
     )
 
 

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import pytest
 
+from domain.cascade import STUCK_AFTER_LOOKS
 from domain.gateway import Action, Amounts, Answer, Capabilities, Issue, NeutralizeBy, OperationKind, Outcome, Retry
 from domain.judgement import Judgement, NotInDoubt, Verdict, judge
 from domain.orphan import MOST_QUESTIONS, UnknownAttempt, recheck
 from domain.payment import Operation
+from domain.refund import AskedRefund, grant
 from domain.resolution import Ask, call_for, weighed
 from domain.states import OrderStatus, TenderStatus
 from gateways.sandbox.adapter import CAPABILITIES
@@ -126,6 +128,21 @@ def test_a_closed_attempt_without_money_is_left_alone(answer: Answer) -> None:
     desk.answer(asked_again(desk), answer)
     assert not desk.due()
     assert not desk.order.requires_review
+
+
+def test_what_a_pg_has_taken_on_and_does_not_end_is_for_a_person_in_the_end() -> None:
+    desk = Desk(a_checkout(), accounts=("a",))
+    desk.succeed()
+    desk.decide(lambda moment: grant(desk.order, AskedRefund(amount=1000), moment, command_id=uuid4()))
+    [refund] = desk.due()
+    desk.answer(refund, PENDING)
+    desk.order = desk.order.put(replace(desk.order.operation(refund.id), tries=STUCK_AFTER_LOOKS - 2))
+    for flagged in (False, True):
+        desk.answer(desk.order.operation(refund.id), PENDING, Ask.LOOKUP)
+        assert desk.order.requires_review is flagged
+    assert desk.due(), "it is asked all the same"
+    judged(desk, "succeeded", refund)
+    assert (desk.order.refunded, desk.order.requires_review) == (1000, False)
 
 
 def test_a_question_without_an_answer_ends_and_one_that_is_pending_does_not() -> None:
