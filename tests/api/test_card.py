@@ -112,6 +112,6 @@ def test_an_ordinary_checkout_passes() -> None:
 @pytest.mark.parametrize("unit", ["1 ", "111 ", "1", ".", "1 1 1 1 x", "1111 1111-", "    ", "0e0", '"\\u0031",'])
 def test_no_body_takes_long(unit: str) -> None:
     body = (unit * (1024 * 1024 // len(unit))).encode()
-    started = time.perf_counter()
+    started = time.process_time()
     find_card(body)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5, "seconds of the processor, whatever else the machine does"

@@ -54,7 +54,7 @@ class SandboxServer:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self._port}"
-        self.http = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         self.process = self._start()
 
     def arm(self, fault: str, operation: str | None = None, *, times: int = 1, ms: int = 3000, **more: str) -> None:

@@ -39,7 +39,7 @@ def a_payment(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 async def sdk(sandbox: SandboxServer) -> AsyncIterator[stripe.StripeClient]:
     """The official SDK as it comes."""
-    http_client = stripe.HTTPXClient(timeout=10)
+    http_client = stripe.HTTPXClient(timeout=60)
     address = f"{sandbox.url}/stripe/{ACCOUNT}"
     yield stripe.StripeClient(KEY, base_addresses={"api": address}, max_network_retries=0, http_client=http_client)
     await http_client.close_async()  # type: ignore[no-untyped-call]

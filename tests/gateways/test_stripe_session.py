@@ -47,7 +47,7 @@ def merchant(sandbox: SandboxServer) -> Merchant:
 @pytest.fixture
 async def sdk(merchant: Merchant) -> AsyncIterator[stripe.StripeClient]:
     """The official SDK as it comes."""
-    http_client = stripe.HTTPXClient(timeout=10)
+    http_client = stripe.HTTPXClient(timeout=60)
     address = f"{merchant.server.url}/stripe/{merchant.account}"
     yield stripe.StripeClient(KEY, base_addresses={"api": address}, max_network_retries=0, http_client=http_client)
     await http_client.close_async()  # type: ignore[no-untyped-call]
