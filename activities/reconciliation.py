@@ -83,7 +83,9 @@ _PAYOUTS = text(
     SELECT c.payout_ref, c.amount, c.currency, sum(l.net) FILTER (WHERE l.kind <> :payout)::bigint,
            coalesce(bool_and(l.currency = c.currency) FILTER (WHERE l.kind <> :payout), true), c.credited_on,
            EXISTS (SELECT FROM settlement_line k
-                    WHERE k.account = c.account AND (k.payout_ref IS NOT NULL OR k.paid_on IS NOT NULL)) AS named
+                    WHERE k.account = c.account AND k.payout_ref IS NULL AND k.paid_on IS NOT NULL) AS by_day,
+           EXISTS (SELECT FROM settlement_import i
+                    WHERE i.account = c.account AND i.day = max(l.paid_on) AND i.state IN ('reading', 'failed')) AS torn
       FROM bank_credit c LEFT JOIN settlement_line l ON l.account = c.account AND l.finding IS DISTINCT FROM 'withdrawn'
            AND (l.payout_ref = c.payout_ref OR (l.payout_ref IS NULL AND l.paid_on = c.credited_on))
      WHERE c.account = :account AND c.recorded_at >= :since
@@ -257,8 +259,8 @@ class ReconciliationActivities(ReconciliationSteps):
     async def judge_payouts(self, account: str) -> Tally:
         """The bank's credits against the sums of the lines of their payouts, to the last unit.
 
-        Lines that name no payout are of the one of the day on which they are paid out; where lines do not even say
-        that (payouts by hand at Stripe), no sum can be told: their credits are ``timing``.
+        Lines that name no payout are of the one of the day on which they are paid out. Of a payout that no line names
+        (one by hand at Stripe), or whose day was not read to its end, no sum can be told: its credit is ``timing``.
         """
         counted: Counter[str] = Counter()
         opened, healed = [], []
@@ -266,8 +268,9 @@ class ReconciliationActivities(ReconciliationSteps):
         wanted = {"account": account, "since": since, "payout": LineKind.PAYOUT.value}
         async with self._database.transaction() as connection:
             read = await days_read(connection, account, since.date())
-            for payout, amount, currency, net, same, credited_on, named in await connection.execute(_PAYOUTS, wanted):
-                if net is None and not (named and credited_on in read):
+            found = await connection.execute(_PAYOUTS, wanted)
+            for payout, amount, currency, net, same, credited_on, by_day, torn in found:
+                if torn or (net is None and not (by_day and credited_on in read)):
                     counted[Finding.TIMING.value] += 1
                     continue
                 finding = payout_finding(net or 0, amount) if same else Finding.PAYOUT_MISMATCH

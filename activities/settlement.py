@@ -64,14 +64,18 @@ _STORE = text(
            merchant_ref = coalesce(EXCLUDED.merchant_ref, l.merchant_ref),
            payout_ref = coalesce(EXCLUDED.payout_ref, l.payout_ref),
            paid_on = coalesce(EXCLUDED.paid_on, l.paid_on),
-           repeats = CASE WHEN l.run = EXCLUDED.run THEN l.repeats + 1 ELSE 0 END + EXCLUDED.repeats,
+           repeats = CASE WHEN l.run > EXCLUDED.run THEN l.repeats
+                          WHEN l.run = EXCLUDED.run THEN l.repeats + 1 + EXCLUDED.repeats ELSE EXCLUDED.repeats END,
            finding = CASE WHEN {_ANEW} THEN NULL ELSE l.finding END,
            operation_id = CASE WHEN {_ANEW} THEN NULL ELSE l.operation_id END,
-           run = EXCLUDED.run, batch = EXCLUDED.batch
+           batch = CASE WHEN l.run > EXCLUDED.run THEN l.batch ELSE EXCLUDED.batch END,
+           run = greatest(l.run, EXCLUDED.run)
      WHERE l.run < EXCLUDED.run OR (l.run = EXCLUDED.run AND l.batch < EXCLUDED.batch)
+        OR (l.payout_ref IS NULL AND EXCLUDED.payout_ref IS NOT NULL AND l.finding IS DISTINCT FROM 'withdrawn')
     """
 )
-"""A line met again is a repetition in the same reading, and nothing in a later one or in the same batch."""
+"""A line met again is a repetition in the same reading, and nothing in a later one or in the same batch. A reading that
+died and goes on may be older than what it meets: all that it then tells is the payout's name, if that is not known."""
 _WITHDRAW_UNREAD = text(
     """
     UPDATE settlement_line SET finding = 'withdrawn', operation_id = NULL

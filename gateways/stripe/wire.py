@@ -39,9 +39,12 @@ _KINDS = {
     "tax": "fee",
     "risk_reserved_funds": "reserve",
     "payout": "payout",
-    "payout_reversal": "payout",
+    "payout_reversal": "reserve",
 }
-"""A balance transaction's ``reporting_category`` -> the kind of a settlement line; else ``adjustment``."""
+"""A balance transaction's ``reporting_category`` -> the kind of a settlement line; else ``adjustment``.
+
+What comes back of a payout that failed is a part of the next one, so it counts there, as what was kept back does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +236,14 @@ def page_after(outgoing: Outgoing, last_id: str | None) -> Outgoing:
 
 
 def is_explained(payout: Mapping[str, Any]) -> bool:
-    """Whether Stripe tells what a payout is made of: not of one by hand. What has failed brings nothing to the bank."""
+    """Whether Stripe tells what a payout is made of: not of one by hand, and of another once it has found out."""
     automatic = payout.get("automatic") is True
-    explained = payout.get("reconciliation_status", "completed" if automatic else "not_applicable")
-    return automatic and explained == "completed" and payout.get("status") not in {"failed", "canceled"}
+    return automatic and payout.get("reconciliation_status", "completed") == "completed"
+
+
+def arrives(payout: Mapping[str, Any]) -> bool:
+    """Whether it brings its money to the bank, as far as is known: it may fail days after it was ``paid``."""
+    return payout.get("status") not in {"failed", "canceled"}
 
 
 def _within(day: date) -> dict[str, int]:

@@ -72,6 +72,27 @@ async def test_a_balance_below_nothing_waits_for_more(stripe_: Payday) -> None:
     assert sorted(line.net for line in moved(await stripe_.lines(stripe_.today()))) == [-5000, 8000]
 
 
+async def test_only_what_is_available_is_paid_out_and_the_rest_on_its_own_day(stripe_: Payday) -> None:
+    await stripe_.take(5000)
+    stripe_.days_pass(2)
+    await stripe_.take(700)
+    stripe_.days_pass(1)
+    assert [one["amount"] for one in (await stripe_.ask("GET", "/payouts"))["data"]] == [5000]
+    stripe_.days_pass(2)
+    assert [one["amount"] for one in (await stripe_.ask("GET", "/payouts"))["data"]] == [700, 5000]
+
+
+async def test_a_payday_that_was_slept_through_pays_on_the_day_on_which_it_wakes(stripe_: Payday) -> None:
+    await stripe_.take(5000)
+    stripe_.now += 9 * DAY
+    stripe_.run_jobs()
+    [payout] = (await stripe_.ask("GET", "/payouts"))["data"]
+    assert payout["arrival_date"] == stripe_.now // DAY * DAY
+    await stripe_.take(800)
+    stripe_.days_pass(3)
+    assert [one["amount"] for one in (await stripe_.ask("GET", "/payouts"))["data"]] == [800, 5000]
+
+
 async def test_each_currency_is_paid_out_by_itself(stripe_: Payday) -> None:
     await stripe_.take(5000)
     await stripe_.take(999, "usd")
@@ -128,14 +149,52 @@ EXPLAINED = {"automatic": True, "reconciliation_status": "completed", "status": 
         (EXPLAINED | {"status": "in_transit"}, True),
         ({"automatic": True, "status": "paid"}, True),
         (EXPLAINED | {"reconciliation_status": "in_progress"}, False),
-        (EXPLAINED | {"status": "failed"}, False),
-        (EXPLAINED | {"status": "canceled"}, False),
         ({"automatic": False, "reconciliation_status": "not_applicable", "status": "paid"}, False),
         ({"automatic": False, "status": "paid"}, False),
     ],
 )
 def test_only_what_stripe_can_explain_is_asked_about(payout: dict[str, Any], explained: bool) -> None:
     assert wire.is_explained(payout) is explained
+
+
+def balance_of(line_id: str, net: int, category: str = "charge") -> dict[str, Any]:
+    """A balance transaction of long ago."""
+    fixed = {"currency": "krw", "fee": 0, "created": 1_790_000_000, "reporting_category": category}
+    return {"id": line_id, "amount": net, "net": net, **fixed}
+
+
+async def test_a_payout_that_tells_nothing_takes_nothing_with_it() -> None:
+    day = {"arrival_date": 1_790_208_000}
+    payouts = [
+        {"id": "po_good", **EXPLAINED, **day},
+        {"id": "po_failed", **EXPLAINED, **day, "status": "failed"},
+        {"id": "po_refused", **EXPLAINED, **day},
+        {"id": "po_by_hand", "automatic": False, "status": "paid", **day},
+        {"id": "po_in_progress", "automatic": True, "reconciliation_status": "in_progress", "status": "paid", **day},
+    ]
+    parts = {
+        "po_good": [balance_of("txn_1", 3000), balance_of("txn_2", 5000, "payout_reversal")],
+        "po_failed": [balance_of("txn_3", 5000)],
+        None: [balance_of("txn_4", 700)],
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        payout = request.url.params.get("payout")
+        if payout not in parts:
+            return httpx.Response(400, json={"error": {"type": "invalid_request_error", "message": "no history"}})
+        listed = payouts if request.url.path == "/v1/payouts" else parts[payout]
+        return httpx.Response(200, json={"object": "list", "data": listed, "has_more": False})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        gateway = StripeGateway(Account(ACCOUNT, "http://pg.test", KEY), client=client)
+        lines = [line async for line in gateway.settlement_lines(date(2026, 9, 24))]
+    assert [(line.line_id, line.payout_ref, line.net) for line in lines] == [
+        ("txn_1", "po_good", 3000),
+        ("txn_2", "po_good", 5000),
+        ("txn_3", None, 5000),
+        ("txn_4", None, 700),
+    ]
+    assert len(moved(lines)) == 4, "what came back of a payout that failed counts in the next one"
 
 
 @pytest.mark.parametrize(

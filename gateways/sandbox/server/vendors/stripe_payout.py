@@ -28,30 +28,34 @@ class Payouts:
         self._events = events
 
     def enter(self, account: str, transaction: Json) -> None:
-        """Keep a balance transaction, and see to the payday at which it is there to be paid out."""
+        """Keep a balance transaction, and see to the midnight after which it can be paid out."""
         self._shelf.put(account, transaction)
-        payday = (transaction["available_on"] // _DAY + 1) * _DAY
-        if self._counter.read(account, "payday", str(payday)) is None:
-            self._counter.write(account, "payday", str(payday), {})
-            wait = payday - self._counter.true_clock()
-            self._counter.later(account, PAY_OUT, {"payday": payday}, seconds=wait)
+        now = self._counter.true_clock()
+        payday = (max(transaction["available_on"], now) // _DAY + 1) * _DAY
+        planned = self._counter.read(account, "settings", "paydays") or {"at": []}
+        if payday not in planned["at"]:
+            self._counter.write(account, "settings", "paydays", {"at": [*planned["at"], payday]})
+            self._counter.later(account, PAY_OUT, {"payday": payday}, seconds=payday - now)
 
-    def pay_out(self, account: str, payday: int) -> None:
-        """What is available and was not paid out."""
+    def pay_out(self, account: str, payday: float) -> None:
+        """Pay out what is available and was not paid out; it arrives on the very day."""
+        planned = (self._counter.read(account, "settings", "paydays") or {"at": []})["at"]
+        self._counter.write(account, "settings", "paydays", {"at": [one for one in planned if one != payday]})
+        midnight = int(self._counter.true_clock() // _DAY * _DAY)
         there: dict[str, list[Json]] = {}
         for one in self._counter.every(account, "balance_transaction"):
-            if one["available_on"] < payday and self.payout_of(account, one["id"]) is None:
+            if one["available_on"] < midnight and self.payout_of(account, one["id"]) is None:
                 there.setdefault(one["currency"], []).append(one)
         for currency, transactions in there.items():
             amount = sum(one["net"] for one in transactions)
             if amount > 0:
-                self._send(account, payday, amount, currency, transactions)
+                self._send(account, midnight, amount, currency, transactions)
 
-    def _send(self, account: str, payday: int, amount: int, currency: str, transactions: list[Json]) -> None:
+    def _send(self, account: str, midnight: int, amount: int, currency: str, transactions: list[Json]) -> None:
         now = self._counter.clock()
-        payout = _payout(amount, currency, self._bank_of(account, currency), payday, now)
+        payout = _payout(amount, currency, self._bank_of(account, currency), midnight, now)
         entry = objects.balance_transaction(payout, -amount, "payout", now)
-        entry.update(available_on=payday, status="available")
+        entry.update(available_on=midnight, status="available")
         payout["balance_transaction"] = entry["id"]
         self._shelf.put(account, entry, payout)
         for one in (*transactions, entry):
