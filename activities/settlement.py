@@ -75,7 +75,8 @@ _STORE = text(
     """
 )
 """A line met again is a repetition in the same reading, and nothing in a later one or in the same batch. A reading that
-died and goes on may be older than what it meets: all that it then tells is the payout's name, if that is not known."""
+died and goes on may be older than what it meets: it is listened to only for a payout's name that is not known yet, and
+the line stays the later reading's."""
 _WITHDRAW_UNREAD = text(
     """
     UPDATE settlement_line SET finding = 'withdrawn', operation_id = NULL

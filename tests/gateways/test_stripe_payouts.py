@@ -93,6 +93,15 @@ async def test_a_payday_that_was_slept_through_pays_on_the_day_on_which_it_wakes
     assert [one["amount"] for one in (await stripe_.ask("GET", "/payouts"))["data"]] == [800, 5000]
 
 
+async def test_a_payday_that_comes_a_moment_early_pays_all_the_same(stripe_: Payday) -> None:
+    await stripe_.take(5000)
+    [(due,)] = stripe_.storage.connection.execute("SELECT due_at FROM jobs").fetchall()
+    stripe_.storage.connection.execute("UPDATE jobs SET due_at = due_at - 0.000001")
+    stripe_.now = due - 0.000001
+    assert stripe_.run_jobs() == 1
+    assert [one["arrival_date"] for one in (await stripe_.ask("GET", "/payouts"))["data"]] == [due]
+
+
 async def test_each_currency_is_paid_out_by_itself(stripe_: Payday) -> None:
     await stripe_.take(5000)
     await stripe_.take(999, "usd")

@@ -350,5 +350,6 @@ def _card_details(intent: dict[str, Any], card: dict[str, Any], now: float) -> d
     }
 
 
-def fingerprint(last4: str) -> str:
-    return hashlib.sha256(last4.encode()).hexdigest()[:16]
+def fingerprint(said: str) -> str:
+    """The same sixteen characters for the same words, as Stripe knows a card or a bank account again."""
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

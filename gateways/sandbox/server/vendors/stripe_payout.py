@@ -41,7 +41,7 @@ class Payouts:
         """Pay out what is available and was not paid out; it arrives on the very day."""
         planned = (self._counter.read(account, "settings", "paydays") or {"at": []})["at"]
         self._counter.write(account, "settings", "paydays", {"at": [one for one in planned if one != payday]})
-        midnight = int(self._counter.true_clock() // _DAY * _DAY)
+        midnight = int(max(payday, self._counter.true_clock() // _DAY * _DAY))  # A job may be early by a rounding.
         there: dict[str, list[Json]] = {}
         for one in self._counter.every(account, "balance_transaction"):
             if one["available_on"] < midnight and self.payout_of(account, one["id"]) is None:
